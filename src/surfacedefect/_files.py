@@ -1,0 +1,141 @@
+"""Results appear whole or not at all: write under another name in the same folder, then rename."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from surfacedefect.errors import OutputError, SurfaceDefectError
+
+_NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
+_KEPT_OF_NAME = 40  # file systems allow 255 bytes, up to 4 a character; the temporary name needs some of its own
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path to write to, which becomes `path` when the block ends well.
+
+    The temporary file lies in the folder of `path`, hidden, with the same ending, so that writers which go by the
+    ending work. Missing folders are made. When the block raises, whatever stood at `path` before is untouched and the
+    temporary file is gone. A link is followed: what it points at is replaced, not the link.
+
+    Parameters
+    ----------
+    path
+        Where the finished file should stand.
+
+    Yields
+    ------
+    Path
+        A path where nothing exists yet.
+
+    Raises
+    ------
+    OutputError
+        `path` is a folder or a device, its folder cannot be made or written, or the disk is full.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "made" / "note.txt"
+    >>> with atomic_path(target) as part:
+    ...     _ = part.write_text("whole")
+    >>> target.read_text()
+    'whole'
+    """
+    target = Path(path)
+    try:
+        target = Path(os.path.realpath(target))
+        _check_target(target, asked=Path(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _output_error(error, path=Path(path)) from error
+    part = target.with_name(f".{target.stem[:_KEPT_OF_NAME]}-{secrets.token_hex(6)}.part{target.suffix}")
+    try:
+        yield part
+        part.replace(target)
+    except OSError as error:
+        raise _output_error(error, path=Path(path)) from error
+    finally:
+        _remove(part)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, UTF-8, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    with atomic_path(path) as part:
+        part.write_text(text, encoding="utf-8", newline="")
+
+
+def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    write_text(path, json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def check_folder(folder: str | Path) -> None:
+    """Make a folder and try it, so that hours of work do not end at a door that was shut from the start.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be made, or nothing can be written into it.
+    """
+    place = Path(folder)
+    probe = place / f".surfacedefect-{secrets.token_hex(6)}.part"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+    except OSError as error:
+        raise _output_error(error, path=place) from error
+    finally:
+        _remove(probe)
+
+
+def _remove(part: Path) -> None:
+    """Clear up after a failure; a file that cannot be removed must not hide what went wrong."""
+    try:
+        part.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def _check_target(target: Path, *, asked: Path) -> None:
+    if target.is_dir():
+        raise OutputError(f"'{asked}' is a folder; expected the path of a file, such as '{asked / 'result'}'")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"'{asked}' is not an ordinary file; expected a path where a file can be written and renamed")
+
+
+def _output_error(error: OSError, *, path: Path) -> OSError:
+    """Say in our own words why a path cannot be written; errors of this library pass as they are."""
+    if isinstance(error, SurfaceDefectError):
+        return error
+    if error.errno in _NO_ROOM:
+        advice = "the disk is full: free some space or write to another disk"
+    elif error.errno in _NO_RIGHT:
+        advice = f"no right to write in '{path.parent}', or the file is open elsewhere: choose another folder"
+    elif isinstance(error, NotADirectoryError | FileExistsError):
+        advice = "a part of its path is a file, not a folder: choose another path"
+    elif error.errno == errno.ENAMETOOLONG:
+        advice = "the name is too long: choose a shorter one"
+    else:
+        advice = f"{error}; see that the disk has room and that the folder can be written"
+    return OutputError(f"'{path}' cannot be written: {advice}")

@@ -1,0 +1,50 @@
+"""The command line: one thin command a file over the public API.
+
+A command imports what it needs inside its function, so that ``surfacedefect --help`` starts no engine.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from surfacedefect._version import __version__
+from surfacedefect.cli._group import CarefulGroup
+from surfacedefect.cli.detect import detect
+from surfacedefect.cli.info import info
+from surfacedefect.cli.plan import plan
+
+__all__ = ["app"]
+
+EXIT_CODES = (
+    "Exit codes: 0 every scan was inspected in full; 1 a scan failed or was not inspected in full (named at the end); "
+    "2 wrong usage, or a model or engine is missing; 130 interrupted."
+)
+
+app = typer.Typer(
+    name="surfacedefect",
+    cls=CarefulGroup,
+    help="Finds and outlines scratches, scuffs, chips and dents in high-resolution scans of cars.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+app.command(name="detect", help="Find and outline damage in one or many scans.", epilog=EXIT_CODES)(detect)
+app.command(name="plan", help="Say how long a detection takes and how much memory, before running it.")(plan)
+app.command(name="info", help="Say which version, engines and models are installed.")(info)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"surfacedefect {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""

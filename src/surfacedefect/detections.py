@@ -1,0 +1,395 @@
+"""What was found on one scan: defects, where nothing was looked at, and their way into files and pictures."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from PIL import Image
+from shapely.geometry import MultiPolygon, Polygon
+
+from surfacedefect import _exports
+from surfacedefect._files import atomic_path, write_json, write_text
+from surfacedefect._regions import defects_of, unseen_in
+from surfacedefect.annotations import write_coco
+from surfacedefect.defect import Defect
+from surfacedefect.errors import OptionError, OutputError, SurfaceDefectError
+from surfacedefect.overlay import draw_overlay
+
+if TYPE_CHECKING:
+    from surfacedefect.probability import ProbabilityMap
+    from surfacedefect.scan import Scan
+
+_PREVIEW_PX = 900
+
+Units = Literal["px", "scan"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Detections(Sequence[Defect]):
+    """The defects of one scan, highest score first; never changes.
+
+    Indexing gives a `Defect`, slicing gives `Detections` of the same scan. Build it with `from_map`.
+
+    Attributes
+    ----------
+    defects
+        The defects in order: score from high to low, then kind, then top, then left.
+    probability_map
+        The map they were outlined in; also says where nothing was inspected.
+    scan
+        The scan, opened again only for a picture; None when it is not at hand.
+    kinds
+        The kinds that were looked for.
+    thresholds
+        Pairs of kind and the probability in (0, 1] from which a pixel counts as damaged, in the order of `kinds`.
+    least_area_px, simplify_px
+        Smallest region that counts, in square px; how far an outline may be moved to save corners, in px.
+    """
+
+    defects: tuple[Defect, ...]
+    probability_map: ProbabilityMap
+    scan: Scan | None
+    kinds: tuple[str, ...]
+    thresholds: tuple[tuple[str, float], ...]
+    least_area_px: float
+    simplify_px: float
+
+    @classmethod
+    def from_map(
+        cls,
+        probability_map: ProbabilityMap,
+        *,
+        scan_reference: Scan | None,
+        threshold: float | Mapping[str, float],
+        kinds: Sequence[str],
+        least_area_px: float,
+        simplify_px: float,
+    ) -> Self:
+        """Outline and measure the defects of a probability map.
+
+        Parameters
+        ----------
+        probability_map
+            The map to read.
+        scan_reference
+            The scan that the map is of; it may be closed, pictures open it again. None draws pictures on grey.
+        threshold
+            Probability in (0, 1] from which a pixel counts as damaged: one for all kinds or one a kind.
+        kinds
+            Which kinds of the map to look for, at least one.
+        least_area_px, simplify_px
+            See the attributes.
+
+        Raises
+        ------
+        OptionError
+            A kind is unknown, a kind lacks a threshold, or a number is out of its range.
+        """
+        wanted = _checked_kinds(kinds, known=probability_map.kinds)
+        thresholds = _thresholds(threshold, kinds=wanted, known=probability_map.kinds)
+        ordered = defects_of(probability_map, thresholds, least_area_px=least_area_px, simplify_px=simplify_px)
+        return cls(ordered, probability_map, scan_reference, wanted, thresholds, least_area_px, simplify_px)
+
+    def at(self, threshold: float | Mapping[str, float]) -> Self:
+        """Outline the same map at another threshold, lower or higher; nothing is inspected again.
+
+        Parameters
+        ----------
+        threshold
+            Probability in (0, 1]: one for all kinds, or one for some kinds while the others stay.
+
+        Returns
+        -------
+        Detections
+            All defects of the scan at that threshold, also when this is only a slice of what was found.
+
+        Raises
+        ------
+        OptionError
+            A threshold is out of its range, or its kind was not looked for.
+        """
+        if isinstance(threshold, Mapping):
+            _checked_kinds(tuple(threshold) or self.kinds, known=self.kinds)
+            threshold = {**dict(self.thresholds), **threshold}
+        return self.from_map(
+            self.probability_map,
+            scan_reference=self.scan,
+            threshold=threshold,
+            kinds=self.kinds,
+            least_area_px=self.least_area_px,
+            simplify_px=self.simplify_px,
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> Defect: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Defect | Self:
+        """Return a defect, or the detections of a slice."""
+        if isinstance(index, slice):
+            return replace(self, defects=self.defects[index])
+        return self.defects[index]
+
+    def __len__(self) -> int:
+        """Return how many defects there are."""
+        return len(self.defects)
+
+    def __repr__(self) -> str:
+        """Say what was found, at which threshold, and how much of the scan was inspected."""
+        return f"<Detections on '{self.scan_name}' ({self.width} x {self.height} px): {self.summary}>"
+
+    @property
+    def summary(self) -> str:
+        """One line: how many defects of each kind, their scores, the threshold, and how much was inspected."""
+        if self:
+            kinds = [defect.kind for defect in self]
+            counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in self.kinds if kind in kinds)
+            scores = f"scores {self[0].score:.2f} to {self[-1].score:.2f}"
+            found = f"{len(self)} defect{'s' if len(self) > 1 else ''} ({counts}), {scores}"
+        else:
+            found = "no defects" if self.coverage >= 1 else "no defects where inspected"
+        # Rounded down: what is not complete must not be read as 100 %.
+        percent = f"only {math.floor(1000 * self.coverage) / 10:g} % inspected"
+        inspected = "inspected in full" if self.coverage >= 1 else percent
+        return f"{found}, threshold {self._threshold_text()}, {inspected}"
+
+    @property
+    def polygons(self) -> list[Polygon]:
+        """Outlines in pixel coordinates ``(x, y)``, in the order of the defects."""
+        return [defect.polygon for defect in self.defects]
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Scores in [0, 1], shape (N,), highest first."""
+        return np.array([defect.score for defect in self.defects], np.float64)
+
+    @property
+    def threshold(self) -> float | dict[str, float]:
+        """The threshold in (0, 1]; a dict by kind when the kinds have different ones."""
+        values = {value for _, value in self.thresholds}
+        return values.pop() if len(values) == 1 else dict(self.thresholds)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the scan that was inspected, in [0, 1]. What was not inspected is not clean."""
+        return self.probability_map.coverage
+
+    @property
+    def scan_name(self) -> str:
+        """Name of the scan; ``"scan"`` when it has none."""
+        return (self.scan.name if self.scan is not None else "") or "scan"
+
+    @property
+    def width(self) -> int:
+        """Width of the scan in px."""
+        return self.probability_map.width
+
+    @property
+    def height(self) -> int:
+        """Height of the scan in px."""
+        return self.probability_map.height
+
+    @property
+    def mm_per_px(self) -> float | None:
+        """Millimetres a pixel; None when unknown."""
+        return self.probability_map.mm_per_px
+
+    def geometries(self, units: Units = "px") -> list[Polygon]:
+        """Return the outlines in pixels or in the units of the scan.
+
+        Parameters
+        ----------
+        units
+            ``"px"`` for pixel coordinates, y down; ``"scan"`` for those of the scan's georeference. A scan without
+            one has pixels as its units.
+
+        Raises
+        ------
+        OptionError
+            `units` is neither.
+        """
+        return [self._placed(polygon, units) for polygon in self.polygons]
+
+    def not_inspected(self, units: Units = "px") -> MultiPolygon:
+        """Return the regions that no model looked at; empty when the whole scan was inspected.
+
+        Parameters
+        ----------
+        units
+            As for `geometries`.
+        """
+        if self.coverage >= 1:
+            return MultiPolygon()
+        return MultiPolygon([self._placed(part, units) for part in unseen_in(self.probability_map)])
+
+    def to_geojson(self, path: str | Path | None = None) -> dict[str, Any]:
+        """Return the defects as a GeoJSON FeatureCollection, and write it when a path is given.
+
+        Coordinates are in the units of the scan, named in ``crs``, when it is georeferenced; else in pixels, y down,
+        and ``crs`` is null. Beside ``features`` stand ``scan``, ``width``, ``height``, ``mm_per_px``, ``units``,
+        ``threshold`` and ``coverage``, and ``not_inspected``: a MultiPolygon when coverage is below 1, else null.
+
+        Parameters
+        ----------
+        path
+            File to write, whole or not at all; None writes nothing.
+
+        Raises
+        ------
+        OutputError
+            The file cannot be written.
+        """
+        record = _exports.geojson(self)
+        if path is not None:
+            write_json(path, record)
+        return record
+
+    def to_coco(self, path: str | Path) -> None:
+        """Write the defects as a COCO file, in pixels.
+
+        Regions that were not inspected stand in it as annotations without a score, of a category of their own,
+        ``not_inspected``; a scan that was inspected in full has no such category.
+
+        Raises
+        ------
+        OutputError
+            The file cannot be written.
+        """
+        with atomic_path(path) as part:
+            write_coco(part, _exports.coco(self))
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write one row a defect: kind, score, measurements, box in pixels, scan, threshold and coverage.
+
+        Millimetres are empty without a scale. Every region that was not inspected is a last row of the kind
+        ``not_inspected``, so that a table without damage is not read as a clean scan.
+
+        Raises
+        ------
+        OutputError
+            The file cannot be written.
+        """
+        write_text(path, _exports.csv_text(self))
+
+    def to_geodataframe(self) -> Any:
+        """Return the defects as a ``geopandas.GeoDataFrame`` in the units of the scan.
+
+        Its columns are those of `Defect.to_dict` and ``geometry``; ``attrs`` holds scan, threshold and coverage.
+
+        Raises
+        ------
+        MissingExtraError
+            geopandas is not installed.
+        """
+        return _exports.geodataframe(self)
+
+    def plot(
+        self, path: str | Path | None = None, *, scale: float | None = None, long_side_px: int = 4096
+    ) -> Image.Image:
+        """Draw the scan with damage yellow, inspected and clean blue, not inspected hatched grey.
+
+        Parameters
+        ----------
+        path
+            Picture file to write, whole or not at all; its ending says the format. None writes nothing.
+        scale
+            Picture px a scan px. None takes 1, or less where the picture would be larger than `long_side_px`.
+        long_side_px
+            Longer side of the picture without its caption, in px.
+
+        Returns
+        -------
+        PIL.Image.Image
+            RGB.
+
+        Raises
+        ------
+        OptionError
+            `scale` or `long_side_px` is out of its range.
+        OutputError
+            The file cannot be written, or its ending is not one of a picture.
+        ScanError
+            The scan can no longer be read.
+        """
+        if path is not None:
+            _check_picture_ending(Path(path))
+        texts = {"title": self.scan_name, "threshold": self._threshold_text()}
+        if self.scan is None:
+            image = self._drawn(None, scale=scale, long_side_px=long_side_px, **texts)
+        else:
+            with self.scan.reopen() as scan:
+                image = self._drawn(scan, scale=scale, long_side_px=long_side_px, **texts)
+        if path is not None:
+            with atomic_path(path) as part:
+                image.save(part, compress_level=3)  # PNG: three times as fast as 6 and 8 % larger
+        return image
+
+    def _repr_png_(self) -> bytes | None:
+        """Small picture for notebooks; None when the scan can no longer be read."""
+        try:
+            picture = self.plot(long_side_px=_PREVIEW_PX)
+        except (SurfaceDefectError, OSError):
+            return None
+        data = io.BytesIO()
+        picture.save(data, format="PNG")
+        return data.getvalue()
+
+    def _repr_html_(self) -> str:
+        """Picture and the first defects for notebooks."""
+        return _exports.html_preview(self, png=self._repr_png_())
+
+    def _drawn(self, scan: Scan | None, **options: Any) -> Image.Image:
+        return draw_overlay(scan, self.defects, probability_map=self.probability_map, **options)
+
+    def _placed(self, polygon: Polygon, units: Units) -> Polygon:
+        if units not in ("px", "scan"):
+            raise OptionError(f"units is {units!r}; expected 'px' or 'scan'")
+        transform = self.probability_map.transform
+        if units == "px" or transform is None:
+            return polygon
+        a, b, c, d, e, f = tuple(transform)[:6]
+        placed = shapely.transform(polygon, lambda xy: xy @ np.array([[a, d], [b, e]]) + (c, f))
+        return shapely.orient_polygons(placed)
+
+    def _threshold_text(self) -> str:
+        threshold = self.threshold
+        if isinstance(threshold, float | int):
+            return f"{threshold:.3g}"
+        return ", ".join(f"{kind} {value:.3g}" for kind, value in threshold.items())
+
+
+def _checked_kinds(kinds: Sequence[str], *, known: Sequence[str]) -> tuple[str, ...]:
+    wanted = (kinds,) if isinstance(kinds, str) else tuple(dict.fromkeys(kinds))
+    unknown = [kind for kind in wanted if kind not in known]
+    if unknown or not wanted:
+        found = f"kinds holds {', '.join(map(repr, unknown))}" if unknown else "kinds is empty"
+        raise OptionError(f"{found}; expected one or more of {', '.join(map(repr, known))}")
+    return wanted
+
+
+def _thresholds(
+    threshold: float | Mapping[str, float], *, kinds: Sequence[str], known: Sequence[str]
+) -> tuple[tuple[str, float], ...]:
+    if not isinstance(threshold, Mapping):
+        threshold = dict.fromkeys(kinds, threshold)
+    for kind, value in threshold.items():
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value <= 1:
+            raise OptionError(f"threshold of '{kind}' is {value!r}; expected a number in (0, 1]")
+    if threshold:
+        _checked_kinds(tuple(threshold), known=known)
+    if missing := [kind for kind in kinds if kind not in threshold]:
+        raise OptionError(f"threshold has no value for {', '.join(map(repr, missing))}; expected one a kind")
+    return tuple((kind, float(threshold[kind])) for kind in kinds)
+
+
+def _check_picture_ending(path: Path) -> None:
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"):
+        raise OutputError(f"'{path}' ends in '{path.suffix}'; expected a picture: .png, .jpg, .webp or .tif")

@@ -1,0 +1,99 @@
+"""Every error this library raises, and the one way to ask for an optional package.
+
+    SurfaceDefectError
+    ├── ScanError(ValueError)              the picture cannot be read or is not one
+    │   └── ScanTooLargeError              it would need more pixels or memory than allowed
+    ├── OptionError(ValueError)            an option is out of its range
+    ├── ScaleUnknownError(ValueError)      millimetres were asked of a scan without a scale
+    ├── ModelError(ValueError)             a weights file or its card is missing, damaged or does not fit
+    ├── MissingExtraError(ImportError)     an optional package is not installed
+    ├── PredictorError(RuntimeError)       a predictor failed or broke its contract
+    ├── AnnotationError(ValueError)        an annotation file is not what it says
+    ├── EvaluationError(ValueError)        truth and prediction cannot be compared
+    ├── TrainingError(ValueError)          the training data or recipe cannot be used
+    └── OutputError(OSError)               a result cannot be written
+
+A message says what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class SurfaceDefectError(Exception):
+    """Root of every error that this library raises on purpose."""
+
+
+class ScanError(SurfaceDefectError, ValueError):
+    """A scan cannot be read, or is not a picture."""
+
+
+class ScanTooLargeError(ScanError):
+    """A scan needs more pixels or memory than the options allow."""
+
+
+class OptionError(SurfaceDefectError, ValueError):
+    """An option is out of its range or does not fit the others."""
+
+
+class ScaleUnknownError(SurfaceDefectError, ValueError):
+    """Millimetres were asked of a scan whose scale is unknown."""
+
+
+class ModelError(SurfaceDefectError, ValueError):
+    """A weights file or its card is missing, damaged or does not fit."""
+
+
+class MissingExtraError(SurfaceDefectError, ImportError):
+    """An optional package is not installed."""
+
+
+class PredictorError(SurfaceDefectError, RuntimeError):
+    """A predictor failed or did not keep its contract."""
+
+
+class AnnotationError(SurfaceDefectError, ValueError):
+    """An annotation file is not what it says."""
+
+
+class EvaluationError(SurfaceDefectError, ValueError):
+    """Truth and prediction cannot be compared."""
+
+
+class TrainingError(SurfaceDefectError, ValueError):
+    """The training data or the recipe cannot be used."""
+
+
+class OutputError(SurfaceDefectError, OSError):
+    """A result cannot be written where it was asked for."""
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import an optional module, or say which extra installs it.
+
+    Parameters
+    ----------
+    module
+        Dotted name of the module, such as ``"onnxruntime"``.
+    extra
+        Name of the extra of this package that brings it, such as ``"cpu"``.
+
+    Raises
+    ------
+    MissingExtraError
+        The module cannot be imported.
+
+    Examples
+    --------
+    >>> require("json", extra="cpu").dumps([1])
+    '[1]'
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"'{module}' cannot be imported ({error}). It comes with an optional part of surfacedefect: "
+            f"pip install 'surfacedefect[{extra}]'"
+        ) from error

@@ -1,0 +1,413 @@
+"""The probability map of a scan: uint8, one band a kind and one for coverage; in memory, or a tiled GeoTIFF on disk."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from surfacedefect._files import atomic_path
+from surfacedefect.errors import OptionError, OutputError, ScanError
+from surfacedefect.stitching import Band
+
+if TYPE_CHECKING:
+    from affine import Affine
+    from rasterio.crs import CRS
+
+BLOCK_PX = 256
+"""Side of a tile of the file; rows are written in multiples of it."""
+
+_ALL = slice(None)
+
+
+@dataclass(frozen=True, slots=True)
+class MapFrame:
+    """What a map is of: its size, its kinds and where it lies.
+
+    Attributes
+    ----------
+    width, height
+        Size of the scan in px.
+    kinds
+        Damage kinds in band order.
+    mm_per_px
+        Scale in mm, or None.
+    transform, crs
+        Where the scan lies, or None.
+    model
+        Name of the predictor that made it.
+    """
+
+    width: int
+    height: int
+    kinds: tuple[str, ...]
+    mm_per_px: float | None = None
+    transform: Affine | None = None
+    crs: CRS | None = None
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelCount:
+    """How many pixels were inspected, and how many hold data at all."""
+
+    inspected_px: int
+    data_px: int
+
+
+class ProbabilityMap:
+    """P(damage of a kind) for every pixel of a scan, and which pixels were inspected.
+
+    Made by `Detector.probability_map`, `from_bands`, `from_arrays` or `open`. A map on disk that nobody asked to be
+    kept lives in a temporary folder as long as an object refers to it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pm = ProbabilityMap.from_arrays(np.full((1, 4, 6), 51, np.uint8), kinds=("scratch",))
+    >>> pm.array("scratch").shape, round(float(pm.array().max()), 2), pm.coverage
+    ((4, 6), 0.2, 1.0)
+    """
+
+    def __init__(
+        self,
+        frame: MapFrame,
+        *,
+        counts: PixelCount,
+        arrays: tuple[NDArray[np.uint8], NDArray[np.bool_]] | None = None,
+        path: Path | None = None,
+        folder: tempfile.TemporaryDirectory[str] | None = None,
+    ) -> None:
+        self._frame = frame
+        self._counts = counts
+        self._arrays = arrays
+        self._path = path
+        if folder is not None:
+            weakref.finalize(self, folder.cleanup)
+
+    @property
+    def width(self) -> int:
+        """Width in px."""
+        return self._frame.width
+
+    @property
+    def height(self) -> int:
+        """Height in px."""
+        return self._frame.height
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.height, self.width
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Damage kinds in band order."""
+        return self._frame.kinds
+
+    @property
+    def mm_per_px(self) -> float | None:
+        """Scale in mm, or None when unknown."""
+        return self._frame.mm_per_px
+
+    @property
+    def transform(self) -> Affine | None:
+        """From pixel (x, y) to the scan's own units, or None."""
+        return self._frame.transform
+
+    @property
+    def crs(self) -> CRS | None:
+        """Coordinate reference system of the scan, or None."""
+        return self._frame.crs
+
+    @property
+    def model(self) -> str:
+        """Name of the predictor that made it."""
+        return self._frame.model
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the map is held in memory rather than in a file."""
+        return self._arrays is not None
+
+    @property
+    def path(self) -> Path | None:
+        """The file that holds the map, or None when it is in memory."""
+        return self._path
+
+    @property
+    def coverage(self) -> float:
+        """Share of the scan that was inspected, in [0, 1]; transparent and nodata pixels are not part of it."""
+        return self._counts.inspected_px / self._counts.data_px
+
+    def __repr__(self) -> str:
+        """Say size, kinds and coverage."""
+        where = "in memory" if self.in_memory else f"in '{self._path}'"
+        return f"<ProbabilityMap {self.width} x {self.height} px, {', '.join(self.kinds)}, coverage {self.coverage:.1%}, {where}>"
+
+    def read(self, kind: str | None = None, *, rows: slice = _ALL, cols: slice = _ALL) -> NDArray[np.uint8]:
+        """Return a part as uint8 (rows, columns), 0..255 = 0..1; the largest over kinds when `kind` is None.
+
+        Raises
+        ------
+        OptionError
+            The map has no such kind.
+        """
+        chosen = range(len(self.kinds)) if kind is None else [self._band_of(kind)]
+        result: NDArray[np.uint8] | None = None
+        for band in chosen:
+            part = self._part(band, rows, cols)
+            result = part if result is None else np.maximum(result, part)
+        if result is None:
+            raise OptionError("the map has no kinds")
+        return result
+
+    def read_coverage(self, *, rows: slice = _ALL, cols: slice = _ALL) -> NDArray[np.bool_]:
+        """Return which pixels of a part were inspected, bool (rows, columns)."""
+        if self._arrays is not None:
+            return self._arrays[1][rows, cols]
+        return self._part(len(self.kinds), rows, cols) > 0
+
+    def array(self, kind: str | None = None) -> NDArray[np.float32]:
+        """Return the whole map as float32 (H, W) in [0, 1]; the largest over kinds when `kind` is None."""
+        return self.read(kind).astype(np.float32) / np.float32(255)
+
+    def row_bands(self, rows: int = 2 * BLOCK_PX) -> Iterator[slice]:
+        """Yield slices of at most `rows` rows that together are the map."""
+        for start in range(0, self.height, rows):
+            yield slice(start, min(start + rows, self.height))
+
+    def bands(self, rows: int = 2 * BLOCK_PX) -> Iterator[Band]:
+        """Yield the map as bands of rows, as stitching does."""
+        for part in self.row_bands(rows):
+            values = np.stack([self.read(kind, rows=part) for kind in self.kinds])
+            yield Band(part.start, values, self.read_coverage(rows=part), data_px=0)
+
+    def save(self, path: str | Path) -> Path:
+        """Write a tiled, compressed GeoTIFF: one uint8 band a kind, then ``coverage`` (255 inspected, 0 not).
+
+        Raises
+        ------
+        OutputError
+            The file cannot be written. Nothing half-written is left.
+        """
+        target = Path(path)
+        if self._path is not None:
+            with atomic_path(target) as temporary:
+                shutil.copyfile(self._path, temporary)
+            return target
+        write_bands(self.bands(), self._frame, target, counts=self._counts)
+        return target
+
+    def _band_of(self, kind: str) -> int:
+        if kind not in self.kinds:
+            raise OptionError(f"the map has no kind '{kind}'; it has {list(self.kinds)}")
+        return self.kinds.index(kind)
+
+    def _part(self, band: int, rows: slice, cols: slice) -> NDArray[np.uint8]:
+        if self._arrays is not None:
+            return self._arrays[0][band, rows, cols]
+        first_row, last_row, _ = rows.indices(self.height)
+        first_col, last_col, _ = cols.indices(self.width)
+        window = Window(first_col, first_row, last_col - first_col, last_row - first_row)  # type: ignore[no-untyped-call]
+        with rasterio.open(self._path) as dataset:
+            values: NDArray[np.uint8] = dataset.read(band + 1, window=window)
+        return values
+
+    @classmethod
+    def from_arrays(
+        cls,
+        probabilities: NDArray[np.uint8],
+        kinds: Sequence[str],
+        *,
+        coverage: NDArray[np.bool_] | None = None,
+        mm_per_px: float | None = None,
+        transform: Affine | None = None,
+        crs: CRS | None = None,
+        model: str = "",
+    ) -> Self:
+        """Make a map of arrays.
+
+        Parameters
+        ----------
+        probabilities
+            uint8 (K, H, W), 0..255 = 0..1.
+        kinds
+            K names.
+        coverage
+            bool (H, W); None: inspected in full.
+
+        Raises
+        ------
+        OptionError
+            Shapes or types do not fit.
+        """
+        if probabilities.dtype != np.uint8 or probabilities.ndim != 3 or len(probabilities) != len(kinds):
+            raise OptionError(
+                f"probabilities are {probabilities.dtype} {probabilities.shape} for kinds {list(kinds)}; "
+                "expected uint8 of shape (kinds, rows, columns)"
+            )
+        height, width = probabilities.shape[1:]
+        if coverage is None:
+            coverage = np.ones((height, width), np.bool_)
+        if coverage.shape != (height, width) or coverage.dtype != np.bool_:
+            raise OptionError(f"coverage is {coverage.dtype} {coverage.shape}; expected bool {(height, width)}")
+        frame = MapFrame(width, height, tuple(kinds), mm_per_px, transform, crs, model)
+        counts = PixelCount(int(coverage.sum()), coverage.size)
+        return cls(frame, counts=counts, arrays=(probabilities, coverage))
+
+    @classmethod
+    def from_bands(
+        cls, bands: Iterable[Band], frame: MapFrame, *, max_memory: int, out: Path | None = None
+    ) -> Self:
+        """Collect bands: in memory up to `max_memory` bytes, else in a file.
+
+        Parameters
+        ----------
+        bands
+            Rows from top to bottom without gap.
+        frame
+            What the map is of.
+        max_memory
+            Most bytes to hold in memory.
+        out
+            File to write to and to keep; None: a temporary one when needed.
+        """
+        if out is not None:
+            return cls(frame, counts=write_bands(bands, frame, out), path=out)
+        if (len(frame.kinds) + 1) * frame.width * frame.height > max_memory:
+            folder = tempfile.TemporaryDirectory(prefix="surfacedefect-", ignore_cleanup_errors=True)
+            path = Path(folder.name) / "map.tif"
+            return cls(frame, counts=write_bands(bands, frame, path), path=path, folder=folder)
+        probabilities = np.zeros((len(frame.kinds), frame.height, frame.width), np.uint8)
+        coverage = np.zeros((frame.height, frame.width), np.bool_)
+        data_px = 0
+        for band in bands:
+            rows = slice(band.start, band.start + band.coverage.shape[0])
+            probabilities[:, rows] = band.probabilities
+            coverage[rows] = band.coverage
+            data_px += band.data_px
+        return cls(frame, counts=PixelCount(int(coverage.sum()), data_px), arrays=(probabilities, coverage))
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Open a map that `save` wrote; it stays in its file.
+
+        Raises
+        ------
+        ScanError
+            The file is not such a map.
+        """
+        path = Path(path)
+        try:
+            with rasterio.open(path) as dataset:
+                frame, counts = _read_frame(dataset)
+        except rasterio.errors.RasterioError as error:
+            raise ScanError(f"'{path}' cannot be read as a probability map: {error}") from error
+        return cls(frame, counts=counts, path=path)
+
+
+def write_bands(
+    bands: Iterable[Band], frame: MapFrame, path: Path, *, counts: PixelCount | None = None
+) -> PixelCount:
+    """Write bands to a tiled GeoTIFF, whole rows of tiles at a time; count its pixels unless `counts` are known."""
+    counter = _Counter()
+    tags: dict[str, Any] = {"SURFACEDEFECT_MODEL": frame.model, "SURFACEDEFECT_KINDS": ",".join(frame.kinds)}
+    if frame.mm_per_px is not None:
+        tags["SURFACEDEFECT_MM_PER_PX"] = repr(frame.mm_per_px)
+    with atomic_path(path) as temporary, _disk_errors(path), rasterio.open(
+        temporary,
+        "w",
+        driver="GTiff",
+        width=frame.width,
+        height=frame.height,
+        count=len(frame.kinds) + 1,
+        dtype="uint8",
+        tiled=True,
+        blockxsize=BLOCK_PX,
+        blockysize=BLOCK_PX,
+        compress="deflate",
+        zlevel=3,
+        interleave="band",
+        photometric="minisblack",
+        alpha="unspecified",
+        bigtiff="if_safer",
+        **({} if frame.transform is None else {"transform": frame.transform}),
+        **({} if frame.crs is None else {"crs": frame.crs}),
+    ) as dataset:
+        dataset.update_tags(**tags)
+        for number, name in enumerate((*frame.kinds, "coverage"), 1):
+            dataset.set_band_description(number, name)
+        for start, stack in _whole_blocks(counter.watch(bands), frame.height):
+            window = Window(0, start, frame.width, stack.shape[1])  # type: ignore[no-untyped-call]
+            dataset.write(stack, window=window)
+        counts = counts or PixelCount(counter.inspected_px, counter.data_px)
+        dataset.update_tags(SURFACEDEFECT_INSPECTED_PX=counts.inspected_px, SURFACEDEFECT_DATA_PX=counts.data_px)
+    return counts
+
+
+class _Counter:
+    """Counts pixels as bands go by."""
+
+    def __init__(self) -> None:
+        self.inspected_px = self.data_px = 0
+
+    def watch(self, bands: Iterable[Band]) -> Iterator[Band]:
+        for band in bands:
+            self.inspected_px += int(band.coverage.sum())
+            self.data_px += band.data_px
+            yield band
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """What GDAL says about a full disk becomes an OutputError."""
+    try:
+        yield
+    except rasterio.errors.RasterioError as error:
+        raise OutputError(f"'{path}' cannot be written: {error}; is the disk full?") from error
+
+
+def _whole_blocks(bands: Iterable[Band], height: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Gather bands of any height into rows of whole tiles, coverage as the last band."""
+    start, waiting = 0, None
+    for band in bands:
+        coverage = band.coverage.astype(np.uint8) * np.uint8(255)
+        stack = np.concatenate([band.probabilities, coverage[None]])
+        waiting = stack if waiting is None else np.concatenate([waiting, stack], axis=1)
+        at_end = start + waiting.shape[1] == height
+        rows = waiting.shape[1] if at_end else waiting.shape[1] // BLOCK_PX * BLOCK_PX
+        if rows:
+            yield start, waiting[:, :rows]
+            start, waiting = start + rows, waiting[:, rows:].copy()
+
+
+def _read_frame(dataset: Any) -> tuple[MapFrame, PixelCount]:
+    tags = dataset.tags()
+    kinds = tuple(name for name in tags.get("SURFACEDEFECT_KINDS", "").split(",") if name)
+    if dataset.count != len(kinds) + 1 or set(dataset.dtypes) != {"uint8"} or not kinds or "SURFACEDEFECT_DATA_PX" not in tags:
+        raise ScanError(
+            f"'{dataset.name}' has {dataset.count} band(s) of {dataset.dtypes[0]} and names the kinds {list(kinds)}; "
+            "expected a map that ProbabilityMap.save wrote"
+        )
+    scale = tags.get("SURFACEDEFECT_MM_PER_PX")
+    frame = MapFrame(
+        width=dataset.width,
+        height=dataset.height,
+        kinds=kinds,
+        mm_per_px=None if scale is None else float(scale),
+        transform=None if dataset.transform.is_identity else dataset.transform,
+        crs=dataset.crs,
+        model=tags.get("SURFACEDEFECT_MODEL", ""),
+    )
+    return frame, PixelCount(int(tags["SURFACEDEFECT_INSPECTED_PX"]), int(tags["SURFACEDEFECT_DATA_PX"]))

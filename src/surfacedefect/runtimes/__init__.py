@@ -1,0 +1,81 @@
+"""A weights file -> a `Predictor`. One module an engine; each imports its engine only when it is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from surfacedefect.card import ModelCard, read_card
+from surfacedefect.errors import ModelError, OptionError
+from surfacedefect.predictor import Predictor
+
+DEFAULT_MODEL = "unet-lite0"
+RUNTIMES = ("auto", "onnx")
+
+
+def weights_folder() -> Path:
+    """Return the folder of the shipped weights: inside the wheel, or beside ``src`` in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "_weights"
+    return installed if installed.is_dir() else package.parents[1] / "weights"
+
+
+def shipped_models() -> dict[str, ModelCard]:
+    """Return the cards of the shipped weights by name, in alphabetical order."""
+    cards = {}
+    for path in sorted(weights_folder().glob("*.onnx")):
+        cards[path.stem] = ModelCard.from_json(
+            path.with_suffix(".json").read_text(encoding="utf-8"), name=f"'{path.with_suffix('.json')}'"
+        )
+    return cards
+
+
+def find_weights(model: str | Path) -> Path:
+    """Return the weights file of a shipped model's name, or of a path that ends in ``.onnx``.
+
+    Raises
+    ------
+    ModelError
+        There is no such file.
+    """
+    if isinstance(model, str) and not model.endswith(".onnx"):
+        name = DEFAULT_MODEL if model == "default" else model
+        path = weights_folder() / f"{name}.onnx"
+        if not path.is_file():
+            raise ModelError(
+                f"no shipped model is called '{name}'; shipped: {sorted(shipped_models()) or 'none'}. "
+                "Give one of them, the path of an .onnx file with its card, or a Predictor"
+            )
+        return path
+    path = Path(model).expanduser()
+    if path.suffix != ".onnx" or not path.is_file():
+        raise ModelError(f"no weights file at '{path}'; expected an .onnx file with its .json card beside it")
+    return path
+
+
+def load_predictor(model: str | Path, *, runtime: str = "auto", threads: int | None = None) -> Predictor:
+    """Load weights on an engine.
+
+    Parameters
+    ----------
+    model
+        Name of shipped weights (``"default"`` is the recommended one), or path of an ``.onnx`` with its card.
+    runtime
+        ``"onnx"``, or ``"auto"``: the best engine that is installed.
+    threads
+        Threads of the engine; None takes every core that the process may use.
+
+    Raises
+    ------
+    ModelError
+        The weights or their card are missing or damaged.
+    MissingExtraError
+        No engine is installed.
+    OptionError
+        There is no such runtime.
+    """
+    if runtime not in RUNTIMES:
+        raise OptionError(f"runtime is '{runtime}'; expected one of {list(RUNTIMES)}")
+    from surfacedefect.runtimes.onnx import OnnxPredictor
+
+    weights = find_weights(model)
+    return OnnxPredictor(weights, card=read_card(weights), threads=threads)

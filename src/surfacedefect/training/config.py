@@ -1,0 +1,85 @@
+"""The recipe of a training run, in one frozen value that travels in every checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from surfacedefect.errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """Everything that a training run depends on, besides the pictures.
+
+    Attributes
+    ----------
+    kinds
+        Damage kinds in the order of the output bands.
+    steps, batch, crop_px
+        Optimizer steps, crops a step and the side of a crop in px (a multiple of 32).
+    learning_rate, encoder_learning_rate
+        Peak rates of AdamW for decoder and encoder; linear warm-up, then a cosine down to 2 %.
+    ema_decay
+        Decay a step of the moving average of the weights, which is what is exported.
+    dice
+        Weight of the Dice term beside the binary cross-entropy.
+    scale_range
+        Smallest and largest zoom of a crop, drawn log-uniformly.
+    origin_shares
+        Share of the photo crops taken from pictures of each origin; origins that are not named share the rest.
+    loose_origins
+        Origins whose polygons are hulls: their inside counts less and their border band counts for nothing.
+    painted_share, synthetic_share
+        Share of the photo crops with painted damage; share of all crops that are rendered.
+    centred_share
+        Share of the photo crops that are centred on damage.
+    seed
+        Every sample is a function of this seed and its number.
+    """
+
+    kinds: tuple[str, ...] = ("scratch", "dent")
+    steps: int = 1900
+    batch: int = 6
+    crop_px: int = 256
+    learning_rate: float = 1e-3
+    encoder_learning_rate: float = 4e-4
+    weight_decay: float = 1e-2
+    warmup_steps: int = 60
+    ema_decay: float = 0.995
+    dice: float = 0.5
+    scale_range: tuple[float, float] = (0.4, 2.5)
+    origin_shares: dict[str, float] = field(default_factory=lambda: {"panels": 0.65, "claims": 0.15, "street": 0.2})
+    loose_origins: tuple[str, ...] = ("claims", "street", "cars")
+    loose_weight: float = 0.4
+    painted_share: float = 0.35
+    synthetic_share: float = 0.2
+    centred_share: float = 0.5
+    encoder: str = "tu-efficientnet_lite0"
+    decoder_channels: tuple[int, ...] = (128, 64, 48, 32, 16)
+    imagenet_start: bool = True
+    validate_every: int = 300
+    checkpoint_every: int = 100
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a recipe that cannot be run."""
+        if self.steps < 1 or self.batch < 1:
+            raise TrainingError(f"steps={self.steps}, batch={self.batch}; expected at least 1 of each")
+        if self.crop_px < 32 or self.crop_px % 32:
+            raise TrainingError(f"crop_px={self.crop_px}; expected a multiple of 32, such as 256")
+        if not 0 < self.scale_range[0] <= self.scale_range[1]:
+            raise TrainingError(f"scale_range={self.scale_range}; expected (smallest, largest), both above 0")
+        if not 1 <= len(self.kinds) <= 6:
+            raise TrainingError(f"kinds={self.kinds}; expected one to six")
+        for name in ("painted_share", "synthetic_share", "centred_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainingError(f"{name}={getattr(self, name)}; expected a share in [0, 1]")
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Self:
+        """Make a recipe from a checkpoint's or a card's record; lists become tuples."""
+        known = {item.name for item in fields(cls)}
+        if unknown := sorted(set(record) - known):
+            raise TrainingError(f"unknown recipe entries {unknown}; expected some of {sorted(known)}")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in record.items()})

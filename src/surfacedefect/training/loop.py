@@ -1,0 +1,249 @@
+"""One readable training loop: samples -> loss -> step -> moving average -> checkpoint, resumable at any step."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from surfacedefect._files import atomic_path, write_text
+from surfacedefect.errors import TrainingError, require
+from surfacedefect.training.config import TrainingConfig
+from surfacedefect.training.model import build_network
+from surfacedefect.training.pictures import IGNORED_BIT, TrainingPicture
+from surfacedefect.training.samples import Samples
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What a run leaves.
+
+    Attributes
+    ----------
+    network
+        The U-Net with the averaged weights, on the CPU, in evaluation mode.
+    config
+        Its recipe.
+    history
+        One record each time it was validated: step, loss, seconds, average precision a kind (``nan``: no damage of it).
+    """
+
+    network: nn.Module
+    config: TrainingConfig
+    history: list[dict[str, Any]]
+
+
+Progress = Callable[[int, int, str], None]
+"""Called with the step done, the steps in all and a line of figures."""
+
+
+def train(
+    pictures: Sequence[TrainingPicture],
+    run_dir: Path,
+    *,
+    config: TrainingConfig,
+    validation: Sequence[TrainingPicture] = (),
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train the U-Net; a second call with the same folder goes on where the first one stopped.
+
+    Parameters
+    ----------
+    pictures, validation
+        Annotated pictures to learn from, and to measure on while it learns.
+    run_dir
+        Folder of the checkpoint ``last.pt`` and ``history.json``.
+    config
+        The recipe. A checkpoint of another recipe is refused.
+    workers
+        Processes that prepare samples; 0 prepares them in this one.
+    progress
+        Told after every step.
+
+    Raises
+    ------
+    TrainingError
+        No pictures, a checkpoint of another recipe, or a loss that is not finite.
+    """
+    torch = require("torch", extra="train")
+    torch.manual_seed(config.seed)
+    torch.set_flush_denormal(True)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    precision = fast_precision(device)
+
+    network = build_network(config).to(device, memory_format=torch.channels_last)
+    average = torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
+    )
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": network.encoder.parameters(), "peak": config.encoder_learning_rate},
+            {"params": [*network.decoder.parameters(), *network.segmentation_head.parameters()], "peak": config.learning_rate},
+        ],
+        weight_decay=config.weight_decay,
+    )
+    checkpoint = Checkpoint(run_dir / "last.pt", network=network, average=average, optimizer=optimizer, config=config)
+    first, history = checkpoint.load(device)
+
+    started, recent = time.perf_counter(), 0.0
+    for step, (images, targets, weights) in enumerate(_batches(pictures, config, first=first, workers=workers), first):
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * rate_factor(step, config)
+        inputs = images.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 127.5 - 1
+        network.train()
+        with torch.autocast(device, dtype=precision, enabled=precision != torch.float32):
+            logits = network(inputs.to(memory_format=torch.channels_last))
+        loss = loss_of(logits.float(), targets.to(device).float(), weights.to(device), dice=config.dice)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        average.update_parameters(network)
+
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(f"the loss became {value} at step {step}; lower learning_rate and start afresh")
+        recent = value if recent == 0 else 0.98 * recent + 0.02 * value
+        done = step + 1
+        if done % config.validate_every == 0 or done == config.steps:
+            scores = validate(average.module, validation, config)
+            history.append({"step": done, "loss": recent, "seconds": time.perf_counter() - started, **scores})
+        if done % config.checkpoint_every == 0 or done == config.steps:
+            checkpoint.save(done, history)
+        if progress is not None:
+            progress(done, config.steps, _figures(recent, history))
+    return TrainingResult(average.module.cpu().eval(), config, history)
+
+
+def fast_precision(device: str) -> torch.dtype:
+    """Return bfloat16 where the hardware computes it, else float32; without it, it is ten times slower."""
+    torch = require("torch", extra="train")
+    if device == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        return torch.bfloat16  # type: ignore[no-any-return]
+    return torch.float32  # type: ignore[no-any-return]
+
+
+def rate_factor(step: int, config: TrainingConfig) -> float:
+    """Return the share of the peak learning rate at a step: linear warm-up, then a cosine down to 2 %.
+
+    >>> rate_factor(0, TrainingConfig(warmup_steps=10)), round(rate_factor(9, TrainingConfig(warmup_steps=10)), 3)
+    (0.1, 1.0)
+    """
+    warm = min(1.0, (step + 1) / max(config.warmup_steps, 1))
+    return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * max(step - config.warmup_steps, 0) / config.steps)))
+
+
+def loss_of(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, *, dice: float) -> torch.Tensor:
+    """Return binary cross-entropy plus `dice` times the soft Dice loss over the batch, each pixel by its weight.
+
+    Parameters
+    ----------
+    logits, target
+        float (N, K, H, W).
+    weight
+        float (N, H, W); 0 leaves a pixel out.
+    dice
+        Weight of the Dice term (Milletari et al., V-Net, 2016), computed per kind over the whole batch.
+    """
+    torch = require("torch", extra="train")
+    weight = weight[:, None]
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    entropy = (entropy * weight).sum() / (weight.sum() * logits.shape[1] + 1)
+    share = torch.sigmoid(logits) * weight
+    both = (share * target).sum(dim=(0, 2, 3))
+    total = (share + target * weight).sum(dim=(0, 2, 3))
+    return entropy + dice * (1 - (2 * both + 100) / (total + 100)).mean()  # type: ignore[no-any-return]
+
+
+def validate(network: nn.Module, pictures: Sequence[TrainingPicture], config: TrainingConfig) -> dict[str, float]:
+    """Return the pixel average precision of each kind over whole pictures, doubt left out; ``nan`` without damage."""
+    torch = require("torch", extra="train")
+    counts = np.zeros((len(config.kinds), 2, 256), np.int64)
+    network.eval()
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        for picture in pictures:
+            height, width = (size // 32 * 32 for size in picture.labels.shape)
+            pixels = torch.from_numpy(picture.image[None, :height, :width].copy()).to(device)
+            inputs = (pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).to(memory_format=torch.channels_last)
+            found = (torch.sigmoid(network(inputs).float())[0] * 255).round().to(torch.uint8).cpu().numpy()
+            labels = picture.labels[:height, :width]
+            counted = (labels & IGNORED_BIT) == 0
+            for bit in range(len(config.kinds)):
+                truth = (labels[counted] >> bit) & 1
+                codes = found[bit][counted].astype(np.int64) + 256 * truth
+                counts[bit] += np.bincount(codes, minlength=512).reshape(2, 256)
+    return {f"ap_{kind}": _average_precision(*counts[bit]) for bit, kind in enumerate(config.kinds)}
+
+
+def _average_precision(clean: np.ndarray[Any, Any], damaged: np.ndarray[Any, Any]) -> float:
+    """From histograms over the probability, as evaluation does; kept here so that the loop needs no other package."""
+    if damaged.sum() == 0:
+        return math.nan
+    right, wrong = np.cumsum(damaged[::-1]), np.cumsum(clean[::-1])
+    precision = right / np.maximum(right + wrong, 1)
+    return float(np.sum(np.diff(right, prepend=0) * precision) / damaged.sum())
+
+
+def _batches(
+    pictures: Sequence[TrainingPicture], config: TrainingConfig, *, first: int, workers: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    data = require("torch.utils.data", extra="train")
+    return iter(
+        data.DataLoader(
+            Samples(pictures, config),
+            batch_size=config.batch,
+            sampler=range(first * config.batch, config.steps * config.batch),
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+        )
+    )
+
+
+def _figures(loss: float, history: Sequence[dict[str, Any]]) -> str:
+    last = {key: value for key, value in (history[-1] if history else {}).items() if key.startswith("ap_")}
+    return " ".join([f"loss {loss:.4f}", *(f"{key} {value:.3f}" for key, value in last.items())])
+
+
+class Checkpoint:
+    """The state of a run in one file, written under a temporary name and renamed."""
+
+    def __init__(self, path: Path, *, config: TrainingConfig, **parts: Any) -> None:
+        self.path, self.config, self.parts = path, config, parts
+
+    def load(self, device: str) -> tuple[int, list[dict[str, Any]]]:
+        """Return the steps done and the history; (0, []) when there is no checkpoint yet."""
+        torch = require("torch", extra="train")
+        if not self.path.is_file():
+            return 0, []
+        state = torch.load(self.path, map_location=device, weights_only=True)
+        given, saved = json.loads(json.dumps(asdict(self.config))), state["config"]
+        if given != saved:
+            changed = sorted(key for key in given.keys() | saved.keys() if given.get(key) != saved.get(key))
+            raise TrainingError(
+                f"'{self.path}' was made with another recipe ({', '.join(changed)} differ); "
+                "use the same recipe to go on, or another folder to start afresh"
+            )
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        return int(state["step"]), list(state["history"])
+
+    def save(self, step: int, history: list[dict[str, Any]]) -> None:
+        """Write the checkpoint and ``history.json`` beside it."""
+        torch = require("torch", extra="train")
+        state = {name: part.state_dict() for name, part in self.parts.items()}
+        config = json.loads(json.dumps(asdict(self.config)))
+        with atomic_path(self.path) as temporary:
+            torch.save({**state, "step": step, "history": history, "config": config}, temporary)
+        write_text(self.path.with_name("history.json"), json.dumps(history, indent=1) + "\n")

@@ -1,0 +1,211 @@
+"""What the network sees in a step: crops, zoomed, painted on and disturbed; each a pure function of seed and number."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from surfacedefect.errors import TrainingError
+from surfacedefect.training.config import TrainingConfig
+from surfacedefect.training.pictures import IGNORED_BIT, LOOSE_BIT, TrainingPicture
+
+Crop = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""An image uint8 (S, S, 3) and its labels uint8 (S, S)."""
+
+
+class Samples:
+    """An endless, indexable source of training crops.
+
+    Parameters
+    ----------
+    pictures
+        Annotated pictures; may be empty when the recipe renders everything.
+    config
+        The recipe.
+
+    Examples
+    --------
+    >>> config = TrainingConfig(synthetic_share=0.0, painted_share=1.0, crop_px=64)
+    >>> plain = TrainingPicture(np.full((90, 90, 3), 120, np.uint8), np.zeros((90, 90), np.uint8), "own", "plain")
+    >>> image, target, weight = Samples([plain], config)[0]
+    >>> image.shape, target.shape, weight.shape
+    ((64, 64, 3), (2, 64, 64), (64, 64))
+    """
+
+    def __init__(self, pictures: Sequence[TrainingPicture], config: TrainingConfig) -> None:
+        if not pictures and config.synthetic_share < 1:
+            raise TrainingError("no pictures to train on; give annotated pictures or set synthetic_share=1")
+        self.pictures = list(pictures)
+        self.config = config
+        self._shares = _picture_shares(self.pictures, config)
+        self._damaged = [np.flatnonzero(_damaged(picture.labels, len(config.kinds))) for picture in self.pictures]
+
+    def __len__(self) -> int:
+        """Return the number of crops that the recipe uses in all."""
+        return self.config.steps * self.config.batch
+
+    def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+        """Return image uint8 (S, S, 3), target uint8 (K, S, S) 0/1 and weight float32 (S, S)."""
+        rng = np.random.default_rng([self.config.seed, number])
+        if rng.random() < self.config.synthetic_share:
+            image, labels = self._rendered(rng)
+        else:
+            image, labels = self._photographed(rng)
+        image, labels = _turned(image, labels, rng)
+        image = disturb(image, rng)
+        target = np.stack([(labels >> bit) & 1 for bit in range(len(self.config.kinds))])
+        weight = np.where(labels & LOOSE_BIT, np.float32(self.config.loose_weight), np.float32(1))
+        weight[(labels & IGNORED_BIT) > 0] = 0
+        return image, target, weight.astype(np.float32)
+
+    def _rendered(self, rng: np.random.Generator) -> Crop:
+        from surfacedefect.synthetic import render_window
+
+        side = self.config.crop_px
+        window = render_window(int(rng.integers(0, 10**9)), size=side)
+        labels = np.zeros((side, side), np.uint8)
+        for bit, kind in enumerate(self.config.kinds):
+            if kind in window.truth.masks:
+                labels |= (window.truth.masks[kind] > 0).astype(np.uint8) << bit
+        labels[window.truth.ignore > 0] |= IGNORED_BIT
+        return window.image, labels
+
+    def _photographed(self, rng: np.random.Generator) -> Crop:
+        which = int(rng.choice(len(self.pictures), p=self._shares))
+        picture = self.pictures[which]
+        image, labels = self._cropped(picture, self._damaged[which], rng)
+        if rng.random() < self.config.painted_share and "scratch" in self.config.kinds:
+            from surfacedefect.synthetic import paint_damage
+
+            image, mask = paint_damage(image, rng=rng)
+            labels = labels.copy()
+            hurt = mask > 0
+            labels[hurt] &= ~np.uint8(IGNORED_BIT | LOOSE_BIT)
+            labels[hurt] |= np.uint8(1 << self.config.kinds.index("scratch"))
+        return image, labels
+
+    def _cropped(self, picture: TrainingPicture, damaged: NDArray[np.intp], rng: np.random.Generator) -> Crop:
+        height, width = picture.labels.shape
+        side = self.config.crop_px
+        zoom = float(np.exp(rng.uniform(*np.log(self.config.scale_range))))
+        squeeze = float(np.exp(rng.uniform(-0.25, 0.25)))
+        box_width = min(side / zoom * squeeze, width)
+        box_height = min(side / zoom / squeeze, height)
+        x, y = rng.uniform(0, width - box_width), rng.uniform(0, height - box_height)
+        if damaged.size and rng.random() < self.config.centred_share:
+            row, column = divmod(int(damaged[rng.integers(damaged.size)]), width)
+            x = float(np.clip(column - box_width * rng.uniform(0.2, 0.8), 0, width - box_width))
+            y = float(np.clip(row - box_height * rng.uniform(0.2, 0.8), 0, height - box_height))
+        box = (x, y, x + box_width, y + box_height)
+        image = Image.fromarray(picture.image).resize((side, side), Image.Resampling.BICUBIC, box=box)
+        return np.asarray(image), _resized_labels(picture.labels, box, side)
+
+
+def _picture_shares(pictures: Sequence[TrainingPicture], config: TrainingConfig) -> NDArray[np.float64]:
+    """Spread each origin's share over its pictures; unnamed origins share what is left, or 1 when nothing is."""
+    named = {origin: config.origin_shares.get(origin, 0.0) for origin in {picture.origin for picture in pictures}}
+    unnamed = [origin for origin, share in named.items() if share == 0]
+    left = max(1 - sum(named.values()), 0.0) or 1.0
+    named.update({origin: left / len(unnamed) for origin in unnamed})
+    counts = {origin: sum(picture.origin == origin for picture in pictures) for origin in named}
+    shares = np.array([named[picture.origin] / counts[picture.origin] for picture in pictures])
+    return shares / shares.sum() if shares.size else shares
+
+
+def _damaged(labels: NDArray[np.uint8], kinds: int) -> NDArray[np.bool_]:
+    return (labels & ((1 << kinds) - 1)) > 0
+
+
+def _resized_labels(labels: NDArray[np.uint8], box: tuple[float, float, float, float], side: int) -> NDArray[np.uint8]:
+    """Resize bit by bit, so that a thin line survives a reduction: a third of a pixel is enough."""
+    result = np.zeros((side, side), np.uint8)
+    left, top = int(box[0]), int(box[1])
+    part = labels[top : int(np.ceil(box[3])) + 1, left : int(np.ceil(box[2])) + 1]
+    local = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    for bit in range(8):
+        plane = (part >> bit) & 1
+        if plane.any():
+            image = Image.fromarray(plane * np.uint8(255))
+            share = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=local))
+            result |= (share > 85).astype(np.uint8) << bit
+    return result
+
+
+def _turned(image: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator) -> Crop:
+    turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
+    image, labels = np.rot90(image, turns), np.rot90(labels, turns)
+    if mirrored:
+        image, labels = image[:, ::-1], labels[:, ::-1]
+    return np.ascontiguousarray(image), np.ascontiguousarray(labels)
+
+
+def disturb(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Disturb a crop as cameras do: sharpness, specks of dirt, exposure, colour, grain and JPEG.
+
+    Parameters
+    ----------
+    image
+        uint8 (H, W, 3).
+    rng
+        Source of every choice.
+
+    Returns
+    -------
+    uint8 (H, W, 3)
+    """
+    picture = Image.fromarray(image)
+    chance = rng.random()
+    if chance < 0.2:
+        picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.4, 1.6))))
+    elif chance < 0.5:
+        percent, radius = int(rng.integers(60, 250)), float(rng.uniform(0.6, 2.0))
+        picture = picture.filter(ImageFilter.UnsharpMask(radius, percent, 0))
+    pixels = np.asarray(picture, np.float32)
+    if rng.random() < 0.3:
+        pixels = _specked(pixels, rng)
+    gain = np.exp(rng.normal(0, 0.15)) * np.exp(rng.normal(0, 0.05, 3))
+    pixels = (np.clip(pixels, 0, 255) / 255) ** np.exp(rng.normal(0, 0.2)) * 255 * gain.astype(np.float32)
+    mean = pixels.mean(axis=2, keepdims=True)
+    pixels = mean + (pixels - mean) * np.float32(rng.uniform(0.3, 1.4))
+    middle = pixels.mean()
+    pixels = middle + (pixels - middle) * np.float32(rng.uniform(0.7, 1.3)) + np.float32(rng.normal(0, 8))
+    if rng.random() < 0.6:
+        pixels = pixels + _grain(pixels.shape, rng)
+    result = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+    if rng.random() < 0.4:
+        buffer = io.BytesIO()
+        Image.fromarray(result).save(buffer, "JPEG", quality=int(rng.integers(35, 96)))
+        result = np.asarray(Image.open(buffer))
+    return result
+
+
+def _grain(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Sensor grain, fine or as coarse as a phone's denoiser leaves it; partly in colour."""
+    height, width = shape[:2]
+    coarse = int(rng.integers(1, 4))
+    small = (-(-height // coarse), -(-width // coarse))
+    light = rng.normal(0, 1, small).astype(np.float32)
+    if coarse > 1:
+        light = np.asarray(Image.fromarray(light).resize((width, height), Image.Resampling.BICUBIC))
+    colour = rng.normal(0, 0.4, (height, width, 3)).astype(np.float32)
+    return np.float32(rng.uniform(1, 9)) * (light[:height, :width, None] + colour)
+
+
+def _specked(pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Round specks of dirt and glints, which are no damage: hard negatives."""
+    height, width = pixels.shape[:2]
+    result = pixels.copy()
+    for _ in range(int(rng.integers(3, 30))):
+        radius = float(np.exp(rng.uniform(np.log(0.6), np.log(4))))
+        reach = int(np.ceil(radius)) + 2
+        row, column = int(rng.integers(height)), int(rng.integers(width))
+        top, left = max(row - reach, 0), max(column - reach, 0)
+        part = result[top : row + reach + 1, left : column + reach + 1]
+        rows, columns = np.ogrid[top : top + part.shape[0], left : left + part.shape[1]]
+        cover = np.clip(radius + 0.5 - np.hypot(rows - row, columns - column), 0, 1)[..., None]
+        part += (np.float32(rng.normal(0, 45)) * cover * rng.uniform(0.5, 1)).astype(np.float32)
+    return result
