@@ -157,15 +157,18 @@ def test_scan_is_read_once_downwards_in_bands() -> None:
 )
 def test_bands_join_without_a_seam(width: int, height: int, side: int, band: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    scan = rng.integers(0, 256, (height, width, 3), np.uint8)
+    # Rising and falling by 12 a row: which of two rows at equal distance an average takes is worth 6, a row amiss 12.
+    wave = np.abs(np.arange(height) * 12 % 510 - 255).astype(np.uint8)
+    scan = np.broadcast_to(wave[:, None, None], (height, width, 3)).copy()
     coverage = rng.random((height, width)) > 0.01
-    found = [defect(shapely.box(5, 5, width - 5, 20) - shapely.box(9, 9, 15, 15)), defect(shapely.box(2, 22, 4, height))]
+    ring = shapely.box(5, 5, width - 5, 20) - shapely.box(9, 9, 15, 15)
+    found = [defect(ring), defect(shapely.box(2, 22, 4, height))]
     pm = ProbabilityMap.from_arrays(np.zeros((1, height, width), np.uint8), ("scratch",), coverage=coverage)
     whole = drawn(scan, found, probability_map=pm, long_side_px=side)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(overlay, "_BAND_BYTES", band)
         banded = drawn(scan, found, probability_map=pm, long_side_px=side)
-    assert abs(whole - banded).max() <= 1
+    assert abs(whole - banded).max() <= 7
 
 
 outlines = st.lists(

@@ -39,7 +39,7 @@ def geojson(found: Detections) -> dict[str, Any]:
     ]
     return {
         "type": "FeatureCollection",
-        "crs": _named_crs(found.probability_map.crs) if georeferenced else None,
+        "crs": {"type": "name", "properties": {"name": _crs_name(found)}},
         "scan": found.scan_name,
         "width": found.width,
         "height": found.height,
@@ -109,16 +109,19 @@ def html_preview(found: Detections, *, png: bytes | None) -> str:
     return f"<div><p>{html.escape(repr(found)[1:-1])}</p>{picture}<table><tr>{head}</tr>{body}</table>{more}</div>"
 
 
-def _named_crs(crs: Any) -> dict[str, Any] | None:
-    """Name a reference system as GeoJSON of 2008 did, which GIS programs still read."""
-    if crs is None:
-        return None
+def _crs_name(found: Detections) -> str:
+    """Name the reference system as GeoJSON of 2008 did, which GIS programs still read.
+
+    Without a name, or with null, they take coordinates for degrees; a local system keeps pixels off the map.
+    """
+    if found.probability_map.transform is None:
+        return 'LOCAL_CS["pixels of the scan, y down",UNIT["pixel",1]]'
+    if found.probability_map.crs is None:
+        return 'LOCAL_CS["coordinates of the scan, reference system unknown",UNIT["unit",1]]'
     from rasterio.crs import CRS
 
-    known = CRS.from_user_input(crs)
+    known = CRS.from_user_input(found.probability_map.crs)
     epsg = known.to_epsg()
     if epsg == 4326:
-        name = "urn:ogc:def:crs:OGC:1.3:CRS84"  # degrees, longitude first, as the coordinates are
-    else:
-        name = known.to_wkt() if epsg is None else f"urn:ogc:def:crs:EPSG::{epsg}"
-    return {"type": "name", "properties": {"name": name}}
+        return "urn:ogc:def:crs:OGC:1.3:CRS84"  # degrees, longitude first, as the coordinates are
+    return str(known.to_wkt()) if epsg is None else f"urn:ogc:def:crs:EPSG::{epsg}"

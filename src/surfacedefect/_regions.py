@@ -11,6 +11,7 @@ import shapely
 from shapely.geometry import Polygon, shape
 
 from surfacedefect.defect import Defect
+from surfacedefect.measure import measure
 from surfacedefect.polygons import polygons_of
 
 if TYPE_CHECKING:
@@ -64,8 +65,6 @@ def _rank(defect: Defect) -> tuple[Any, ...]:
 
 
 def _measured(polygon: Polygon, kind: str, probability_map: ProbabilityMap) -> Defect:
-    from surfacedefect.measure import measure
-
     left, top, right, bottom = polygon.bounds
     cols = slice(max(0, math.floor(left)), min(probability_map.width, math.ceil(right)))
     rows = slice(max(0, math.floor(top)), min(probability_map.height, math.ceil(bottom)))

@@ -21,6 +21,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
 from surfacedefect._scan_rows import ArrayRows, DatasetRows, Rows, gdal_settings
@@ -78,11 +79,17 @@ def _rows_of_file(source: Path | bytes, *, name: str, max_pixels: int) -> Rows:
 
 
 def _rows_through_gdal(source: Path | bytes, header: _Header, *, name: str, max_pixels: int) -> Rows:
+    if isinstance(source, Path) and str(source) != readable(str(source)):
+        # GDAL cannot take a path that is not UTF-8, as old file servers have them.
+        source = source.read_bytes()
     with contextlib.ExitStack() as resources:
         opened = resources.enter_context(MemoryFile(source)) if isinstance(source, bytes) else source
         # Rasterio warns of pictures without georeferencing, which nearly all are.
         with gdal_settings(), _quiet():
             dataset = resources.enter_context(rasterio.open(opened, driver=header.driver))
+            # GDAL raises for a damaged EXIF block once, at the first question; it says nothing of the pixels.
+            with contextlib.suppress(Exception):
+                _ = dataset.colorinterp
         rows = _rows_of_dataset(dataset, header, name=name, max_pixels=max_pixels)
         if isinstance(rows, DatasetRows):
             rows.resources = resources.pop_all()
@@ -90,15 +97,15 @@ def _rows_through_gdal(source: Path | bytes, header: _Header, *, name: str, max_
 
 
 def _rows_of_dataset(dataset: Any, header: _Header, *, name: str, max_pixels: int) -> Rows:
-    rows = DatasetRows(dataset, name=name, streams=header.sequential)
-    if not header.sequential:
-        _check_size(
-            rows.width, rows.height, what=f"a {header.driver} that is not sequential", name=name, most=max_pixels
-        )
-    if header.orientation == 1 and not rows.must_be_read_whole:
+    small = dataset.width * dataset.height <= max_pixels
+    rows = DatasetRows(dataset, name=name, streams=header.sequential, large_jpeg=small)
+    if header.sequential and header.orientation == 1 and not rows.must_be_read_whole:
         return rows
-    what = f"a {header.driver} that is turned by its EXIF orientation or stored in one piece"
-    _check_size(rows.width, rows.height, what=what, name=name, most=max_pixels)
+    kind = "that is progressive, interlaced, turned by its EXIF orientation or stored in one piece"
+    _check_size(rows.width, rows.height, what=f"a {header.driver} {kind}", name=name, most=max_pixels)
+    if header.orientation == 1 and not rows.must_be_read_whole:
+        # GDAL keeps the coefficients of a progressive JPEG; a copy of all pixels would come on top of them.
+        return rows
     rgb, valid = rows.read(0, rows.height)
     return ArrayRows(
         rgb, name=name, valid=valid, orientation=header.orientation, transform=rows.transform, crs=rows.crs
@@ -188,7 +195,10 @@ def _png_header(stream: IO[bytes], *, name: str) -> _Header:
 
 
 def _tiff_header(stream: IO[bytes], *, name: str) -> _Header | None:
-    tags = _tiff_tags(stream)
+    try:
+        tags = _tiff_tags(stream)
+    except struct.error as error:
+        raise ScanError(f"{name}: found a TIFF that breaks off, expected a whole one; copy the file again") from error
     if tags.get(_DNG_VERSION) or tags.get(_NEW_SUBFILE_TYPE, 0) & 1:
         raise ScanError(
             f"{name}: found a camera's raw file or a TIFF that begins with a preview, expected the picture itself; "
@@ -251,11 +261,19 @@ def _found(start: bytes) -> str:
     if start[4:8] == b"ftyp":
         return "a HEIF photo or a video; export it as JPEG or TIFF"
     text = start.decode("utf-8", errors="ignore").strip("\ufeff \t\r\n")
-    if len(text.encode()) > len(start) * 0.9 and text.isprintable() or "\0" not in text and text.startswith("<"):
-        if "<svg" in text:
-            return "an SVG drawing"
-        return "an XML or HTML document" if text.startswith("<") else f"text ({text[:40]!r})"
+    if "<svg" in text:
+        return "an SVG drawing"
+    if text.startswith("<"):
+        return "an XML or HTML document"
+    # A character may be cut in two at the end.
+    if len(text.encode()) > len(start) - 8 and " ".join(text.split()).isprintable():
+        return f"text ({text[:40]!r})"
     return f"bytes of an unknown kind ({start[:12]!r})"
+
+
+def readable(path: str) -> str:
+    """Return a path with ``?`` for what is not UTF-8 in it."""
+    return path.encode(errors="replace").decode()
 
 
 def _registered_formats() -> set[str]:
@@ -309,7 +327,8 @@ def as_scan_error(name: str) -> Iterator[None]:
         ) from error
     except Exception as error:
         cause: BaseException = error
-        while cause.__cause__ is not None:
+        # Rasterio only says that reading failed; GDAL, below it, says why.
+        while isinstance(error, RasterioError) and cause.__cause__ is not None:
             cause = cause.__cause__
         raise ScanError(
             f"{name}: cannot be read ({str(cause).strip() or type(cause).__name__}), expected an undamaged picture; "

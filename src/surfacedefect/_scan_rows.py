@@ -87,13 +87,13 @@ class DatasetRows:
     """Rows of an open rasterio dataset, read as they are asked for.
 
     ``resources`` are closed with it: the dataset itself when it is ours, nothing when it is the caller's.
-    ``streams=False`` is a file that GDAL decodes whole inside, and whose size has been looked at.
+    ``streams=False`` is a file that GDAL decodes whole inside; ``large_jpeg`` allows it that for a JPEG of any size.
     """
 
-    def __init__(self, dataset: Any, *, name: str, streams: bool) -> None:
+    def __init__(self, dataset: Any, *, name: str, streams: bool, large_jpeg: bool) -> None:
         self._dataset, self._name = dataset, name
         self.resources = contextlib.ExitStack()
-        self.streams = streams
+        self.streams, self._large_jpeg = streams, large_jpeg
         self.width, self.height = int(dataset.width), int(dataset.height)
         self.transform = None if dataset.transform.is_identity else dataset.transform
         self.crs = dataset.crs or None
@@ -129,15 +129,16 @@ class DatasetRows:
 
     def read(self, start: int, stop: int) -> tuple[Rgb, Valid | None]:
         rgb = np.empty((stop - start, self.width, 3), np.uint8)
-        valid = np.ones(rgb.shape[:2], np.bool_)
-        with gdal_settings(large_jpeg=not self.streams):
+        valid: Valid | None = None
+        with gdal_settings(large_jpeg=self._large_jpeg):
             for window in self._pieces(start, stop):
                 rows, columns = window.toslices()
                 here = np.s_[rows.start - start : rows.stop - start, columns]
                 rgb[here], piece_valid = self._read_piece(window)
-                if piece_valid is not None:
+                if piece_valid is not None and not piece_valid.all():
+                    valid = np.ones(rgb.shape[:2], np.bool_) if valid is None else valid
                     valid[here] = piece_valid
-        return rgb, _none_if_all(valid)
+        return rgb, valid
 
     def close(self) -> None:
         self.resources.close()
@@ -195,11 +196,10 @@ class DatasetRows:
 
     def _no_block_at_all(self) -> bool:
         tall, wide = self._dataset.block_shapes[0]
-        return not any(
-            self._has_block(row, column)
-            for row in range(-(-self.height // tall))
-            for column in range(-(-self.width // wide))
-        )
+        down, across = -(-self.height // tall), -(-self.width // wide)
+        # Beyond that it would take long to find out; it shows at the end of the picture then.
+        few = down * across <= 100_000
+        return few and not any(self._has_block(row, column) for row in range(down) for column in range(across))
 
 
 def gdal_settings(*, large_jpeg: bool = False) -> Any:
@@ -274,7 +274,7 @@ def _check_range(samples: NDArray[Any], *, name: str) -> None:
             "repair them, or set them to NaN where there is no picture"
         )
     if lowest < -1e-6 or highest > 1 + 1e-6:
-        advice = "divide them by 255" if 0 <= lowest and highest <= 255 else "scale them, or pass uint8 or uint16"
+        advice = "divide them by 255" if lowest >= 0 and highest <= 255 else "scale them, or pass uint8 or uint16"
         raise ScanError(
             f"{name}: found float values from {float(lowest):g} to {float(highest):g}, "
             f"expected 0 (black) to 1 (white); {advice}"
@@ -285,7 +285,7 @@ def _check_array(array: NDArray[Any], *, name: str) -> None:
     found = f"{name}: found an array of shape {array.shape} and type {array.dtype}"
     if array.dtype == np.bool_:
         raise ScanError(f"{found}, expected a picture, not a mask; array.astype('uint8') * 255 makes one of it")
-    if array.dtype.kind != "f" and array.dtype not in (np.uint8, np.uint16):
+    if array.dtype.kind != "f" and (array.dtype.kind != "u" or array.dtype.itemsize > 2):
         raise ScanError(
             f"{found}, expected uint8, uint16 or float in [0, 1]; "
             "array.astype('uint8') does for values of 0..255, astype('uint16') for 0..65535"
@@ -314,7 +314,7 @@ def _check_some_valid(array: NDArray[Any], valid: Valid | None, *, name: str) ->
 
 def _unmasked(array: np.ma.MaskedArray[Any, Any]) -> tuple[NDArray[Any], Valid]:
     """Take a masked array apart into samples and validity; what is masked need not be in any range."""
-    hidden = np.asarray(np.ma.getmaskarray(array))
+    hidden: Any = np.ma.getmaskarray(array)
     samples: NDArray[Any] = array.filled(np.nan) if array.dtype.kind == "f" else np.asarray(array.data)
     valid: Valid = ~(hidden.any(axis=-1) if array.ndim == 3 else hidden)
     return samples, valid

@@ -23,18 +23,21 @@ class OperatingPoint:
         Damage kind, or ``"any"`` for all kinds together.
     threshold
         Probability in (0, 1] from which a pixel counts as damaged.
-    recall, precision
-        Shares in [0, 1]; ``nan`` when undefined or not measured.
+    pixel_recall, pixel_precision
+        Shares of damaged pixels that are found, and of found pixels that are damaged, in [0, 1]; ``nan`` when undefined.
+    regions_found
+        Share of the true regions of which at least a quarter is found, in [0, 1]; ``nan`` when undefined.
     false_alarms_per_scan
-        Predicted polygons that touch no true damage, a scan.
+        Predicted regions that touch no true damage, a scan.
     data
         What it was measured on, in words.
     """
 
     kind: str
     threshold: float
-    recall: float
-    precision: float
+    pixel_recall: float
+    pixel_precision: float
+    regions_found: float
     false_alarms_per_scan: float
     data: str
 

@@ -70,7 +70,7 @@ class Defect:
             if not (math.isfinite(value) and value >= 0):
                 raise OptionError(f"{name} is {value}, expected a finite number of pixels, at least 0")
         if self.mm_per_px is not None and not (math.isfinite(self.mm_per_px) and self.mm_per_px > 0):
-            raise OptionError(f"mm_per_px is {self.mm_per_px}, expected millimetres a pixel above 0, or None if unknown")
+            raise OptionError(f"mm_per_px is {self.mm_per_px}, expected a number above 0, or None if it is unknown")
 
     def __repr__(self) -> str:
         """Say kind, score, size and place in one line."""

@@ -234,7 +234,7 @@ class Detections(Sequence[Defect]):
         """Return the defects as a GeoJSON FeatureCollection, and write it when a path is given.
 
         Coordinates are in the units of the scan, named in ``crs``, when it is georeferenced; else in pixels, y down,
-        and ``crs`` is null. Beside ``features`` stand ``scan``, ``width``, ``height``, ``mm_per_px``, ``units``,
+        and ``crs`` names a local system, so that GIS programs do not take them for degrees. Beside ``features`` stand ``scan``, ``width``, ``height``, ``mm_per_px``, ``units``,
         ``threshold`` and ``coverage``, and ``not_inspected``: a MultiPolygon when coverage is below 1, else null.
 
         Parameters

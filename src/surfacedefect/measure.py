@@ -11,7 +11,7 @@ A skeleton of pixels alone would be off by more than what is charged, so:
   representation of straight lines of finite length", 1982) leave up to 3 % and do not help curves.
 - The skeleton of a bar forks into its corners. `_tip` cuts the fork off, and `_reach` goes on along the middle instead.
 - A closed loop has no longest path. `_Skeleton.longest` opens it.
-- Steps of the outline bias the distance to it. `_Border` runs through the middles of the steps.
+- Steps of the outline bias the distance to it. `_border` runs through the middles of the steps.
 
 skan, sknw and FilFinder build graphs of skeletons too, but none extends ends to the outline or opens loops, their
 lengths are those of pixel chains, and each brings dependencies of its own (numba, networkx, astropy).
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # bounding box under the first figure, and cells times thickness (what thinning costs) under the second, if that leaves
 # the thickness at or above the third.
 _MOST_CELLS = 64_000_000
-_MOST_WORK = 25_000_000
+_MOST_WORK = 15_000_000
 _LEAST_THICKNESS = 4.0
 # A hole with at least this share of the area within the outer outline makes the polygon a loop.
 _LOOP_SHARE = 0.05
@@ -45,9 +45,10 @@ _LOOP_SHARE = 0.05
 _FORK_SLOPE = 1.6
 # Places along the path at which the width is taken, and steps across it in which its middle is sought.
 _WIDTH_PLACES = 512
-_MIDDLE_STEPS = 9
+_MIDDLE_STEPS = 5
 # Rows of probabilities looked at together.
 _SCORE_ROWS = 1024
+RB, RW, LAM, MU = 10, 0.5, 0.5, -0.53
 
 _Points = NDArray[np.float64]
 _Indices = NDArray[np.intp]
@@ -116,8 +117,9 @@ def measure(
             f"polygon is a {type(polygon).__name__} ({what}), expected one valid shapely.Polygon with an area; "
             "repair it with shapely.make_valid and measure its parts"
         )
-    length, width = _extent(polygon)
-    score = math.nan if probabilities is None else _score(polygon, probabilities, origin)
+    grid = _Grid.of(polygon)
+    length, width = _extent(grid)
+    score = math.nan if probabilities is None else _score(polygon, grid, probabilities, origin)
     return Measurement(area_px=float(polygon.area), length_px=length, width_px=width, score=score)
 
 
@@ -147,62 +149,79 @@ def measure_mask(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> tuple[float, fl
     parts = outline(mask)
     if not parts:
         raise OptionError("mask has no pixel inside, expected at least one; there is nothing to measure")
-    return max(_extent(part) for part in parts)
+    return max(_extent(_Grid.of(part)) for part in parts)
 
 
-def _score(polygon: shapely.Polygon, probabilities: NDArray[np.uint8], origin: tuple[int, int]) -> float:
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """A polygon in the cells on which it is measured."""
+
+    polygon: shapely.Polygon
+    cell_px: int
+    inside: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, polygon: shapely.Polygon) -> Self:
+        left, top, right, bottom = _box(polygon)
+        cells = (right - left) * (bottom - top)
+        thickness = _thickness(polygon)
+        cheap = min(math.ceil((cells * thickness / _MOST_WORK) ** (1 / 3)), math.floor(thickness / _LEAST_THICKNESS))
+        cell = max(1, math.ceil(math.sqrt(cells / _MOST_CELLS)), cheap)
+        local = cast("shapely.Polygon", shapely.transform(polygon, lambda xy: (xy - (left, top)) / cell))
+        shape = (math.ceil((bottom - top) / cell), math.ceil((right - left) / cell))
+        return cls(local, cell, _rasterised(local, shape=shape))
+
+
+def _score(polygon: shapely.Polygon, grid: _Grid, probabilities: NDArray[np.uint8], origin: tuple[int, int]) -> float:
     left, top, right, bottom = _box(polygon)
-    left, top, right, bottom = left - origin[0], top - origin[1], right - origin[0], bottom - origin[1]
     rows, cols = probabilities.shape
-    if left < 0 or top < 0 or right > cols or bottom > rows or probabilities.dtype != np.uint8:
+    x, y = origin
+    if left < x or top < y or right > x + cols or bottom > y + rows or probabilities.dtype != np.uint8:
         raise OptionError(
-            f"probabilities are {probabilities.dtype} of {cols} x {rows} px from {origin} and the polygon's bounds are "
-            f"{polygon.bounds}, expected uint8 that covers the polygon; read a larger window or correct origin"
+            f"probabilities are {probabilities.dtype} of {cols} x {rows} px from {origin}, the polygon reaches from "
+            f"({left}, {top}) to ({right}, {bottom}), expected uint8 that covers it; read a larger window"
         )
+    columns = slice(left - x, right - x)
+    if grid.cell_px == 1 and grid.inside.any():
+        return float(np.mean(probabilities[top - y : bottom - y, columns][grid.inside])) / 255
     # A polygon between the pixel centres has the pixels that it touches.
     for all_touched in (False, True):
         total = count = 0
         for start in range(top, bottom, _SCORE_ROWS):
             stop = min(start + _SCORE_ROWS, bottom)
-            corner = (left + origin[0], start + origin[1])
-            part = polygon
-            if bottom - top > _SCORE_ROWS:
-                part = shapely.clip_by_rect(polygon, corner[0], corner[1], right + origin[0], stop + origin[1])
-            inside = _rasterised(part, corner=corner, shape=(stop - start, right - left), all_touched=all_touched)
-            total += int(np.sum(probabilities[start:stop, left:right][inside], dtype=np.int64))
+            part = shapely.clip_by_rect(polygon, left, start, right, stop)
+            shape, corner = (stop - start, right - left), (left, start)
+            inside = _rasterised(part, shape=shape, corner=corner, all_touched=all_touched)
+            total += int(np.sum(probabilities[start - y : stop - y, columns][inside], dtype=np.int64))
             count += int(np.count_nonzero(inside))
         if count:
             break
     return total / (255 * count)
 
 
-def _extent(polygon: shapely.Polygon) -> tuple[float, float]:
+def _extent(grid: _Grid) -> tuple[float, float]:
     """Return length and width in pixels."""
-    cell = _cell_px(polygon)
-    left, top, right, bottom = _box(polygon)
-    local = cast("shapely.Polygon", shapely.transform(polygon, lambda xy: (xy - (left, top)) / cell))
-    shape = (math.ceil((bottom - top) / cell), math.ceil((right - left) / cell))
-    thickness = _thickness(local)
-    skeleton = _Skeleton.of(_rasterised(local, shape=shape), thickness=thickness)
+    polygon, thickness = grid.polygon, _thickness(grid.polygon)
+    skeleton = _Skeleton.of(grid.inside, thickness=thickness)
     if skeleton.is_connected:
-        length, width = _path_extent(local, skeleton, step=1 / cell)
+        length, width = _path_extent(polygon, skeleton, step=1 / grid.cell_px)
     else:
-        touched = _Skeleton.of(_rasterised(local, shape=shape, all_touched=True), thickness=thickness)
-        length, width = _sliver_extent(local, touched)
-    return float(cell * length), float(cell * min(width, length))
+        touched = _rasterised(polygon, shape=grid.inside.shape, all_touched=True)
+        length, width = _sliver_extent(polygon, _Skeleton.of(touched, thickness=thickness))
+    return float(grid.cell_px * length), float(grid.cell_px * min(width, length))
 
 
 def _path_extent(polygon: shapely.Polygon, skeleton: _Skeleton, *, step: float) -> tuple[float, float]:
-    border = _Border.of(polygon, step=step)
+    border = _border(polygon, step=step)
     indices = skeleton.longest(loop=_is_loop(polygon))
     path = skeleton.points[indices]
-    radius = border.distance(path)
+    radius = border.query(path)[0]
     along = _along(path)
     first_is_tip, last_is_tip = skeleton.degree[indices[[0, -1]]] <= 1
     first = _tip(along, radius) if first_is_tip else 0
     last = len(path) - 1 - (_tip(along[-1] - along[::-1], radius[::-1]) if last_is_tip else 0)
     if last <= first or along[last] - along[first] < max(2.0, float(np.mean(radius[first : last + 1]))):
-        return _compact_extent(polygon, path[np.argmax(radius)], float(radius.max()))
+        return _compact_extent(polygon, border, path)
     middle = path[first : last + 1]
     length = float(along[last] - along[first])
     if first_is_tip:
@@ -212,21 +231,26 @@ def _path_extent(polygon: shapely.Polygon, skeleton: _Skeleton, *, step: float) 
     gap = float(np.hypot(*(middle[0] - middle[-1])))
     if not first_is_tip and not last_is_tip and gap < 2:
         length += gap  # the step at which a loop was opened
-    return length, 2 * _mean_radius(border, middle, around=max(1.0, 0.5 / step))
+    return length, 2 * _mean_radius(border, middle, around=0.5)
 
 
-def _compact_extent(polygon: shapely.Polygon, centre: _Points, radius: float) -> tuple[float, float]:
-    steps = np.array([-0.5, 0.0, 0.5])
-    near = centre + np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
-    exact = float(shapely.distance(shapely.points(near), polygon.boundary).max())
-    return _longer_side(polygon), 2 * max(radius, exact)
+def _compact_extent(polygon: shapely.Polygon, border: cKDTree, path: _Points) -> tuple[float, float]:
+    steps = np.linspace(-1, 1, 5)
+    around = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 1, 2)
+    points = (path + around).reshape(-1, 2)
+    points = points[shapely.contains_xy(polygon, points)]
+    radius = border.query(points)[0]
+    centre = shapely.Point(points[np.argmax(radius)])
+    return _longer_side(polygon), 2 * max(float(radius.max()), centre.distance(polygon.boundary))
 
 
 def _sliver_extent(polygon: shapely.Polygon, skeleton: _Skeleton) -> tuple[float, float]:
-    """Extent of a polygon in which pixel centres do not hang together."""
-    path = skeleton.points[skeleton.longest(loop=_is_loop(polygon))]
-    length = max(float(_along(path)[-1]), _longer_side(polygon))
-    return length, polygon.area / max(length, skeleton.length)
+    """Return the extent of a polygon whose pixels, taken by their centres, do not hang together."""
+    length = _longer_side(polygon)
+    if skeleton.is_connected:
+        path = skeleton.points[skeleton.longest(loop=_is_loop(polygon))]
+        length = max(length, float(_along(path)[-1]))
+    return length, polygon.area / max(length, float(skeleton.steps.sum()) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,30 +258,31 @@ class _Skeleton:
     """A graph of skeleton pixels, smoothed."""
 
     points: _Points
-    degree: NDArray[np.intp]
-    steps: Any  # scipy.sparse.csr_array of step lengths, symmetric
+    degree: _Indices
+    steps: Any  # a scipy.sparse.csr_array of the lengths from point to point, symmetric
 
     @classmethod
     def of(cls, mask: NDArray[np.bool_], *, thickness: float) -> Self:
         from scipy import sparse
-        from skimage.morphology import skeletonize
+        from skimage import morphology
 
         # Lee's method: Zhang's eats diagonal bars of an even width from their ends.
+        skeletonize: Any = morphology.skeletonize
         rows, cols = np.nonzero(skeletonize(np.pad(mask, 1), method="lee"))
+        points: _Points = np.column_stack([cols, rows]).astype(np.float64) - 0.5
         start, end = _neighbours(rows, cols, width=mask.shape[1] + 2)
-        points = np.column_stack([cols, rows]) - 0.5
-        ones = np.ones(2 * len(start))
-        size = (len(points), len(points))
         both = (np.concatenate([start, end]), np.concatenate([end, start]))
-        adjacent = sparse.csr_array((ones, both), shape=size)
-        degree = np.diff(adjacent.indptr)
-        # Each round replaces a point by the mean of itself and its neighbours; tips stay.
-        averaged = adjacent + sparse.eye_array(len(points), format="csr")
-        share = np.where(degree > 1, 1 / (degree + 1), 0.0)[:, np.newaxis]
-        for _ in range(round(6 + thickness / 2)):
-            points = np.where(share > 0, share * (averaged @ points), points)
-        lengths = np.maximum(np.hypot(*(points[both[0]] - points[both[1]]).T), 1e-9)
-        return cls(points, degree, sparse.csr_array((lengths, both), shape=size))
+        steps = sparse.csr_array((np.ones(2 * len(start)), both), shape=(len(points), len(points)))
+        degree = np.diff(steps.indptr).astype(np.intp)
+        # Each round moves a point towards the mean of its neighbours and then back by a little more, which smooths
+        # without shrinking (Taubin, "A signal processing approach to fair surface design", 1995); tips stay.
+        share: _Points = np.where(degree > 1, 1.0 / np.maximum(degree, 1), 0.0)[:, np.newaxis]
+        inner = (degree > 1)[:, np.newaxis]
+        for _ in range(round(RB + RW * thickness)):
+            for part in (LAM, MU):
+                points = points + part * (share * (steps @ points) - inner * points)
+        steps.data = _distance(points[np.repeat(np.arange(len(points)), degree)], points[steps.indices])
+        return cls(points, degree, steps)
 
     @property
     def is_connected(self) -> bool:
@@ -265,102 +290,76 @@ class _Skeleton:
 
         return len(self.points) > 0 and csgraph.connected_components(self.steps, return_labels=False) == 1
 
-    @property
-    def length(self) -> float:
-        """Length of all branches together."""
-        return float(self.steps.sum()) / 2
-
     def longest(self, *, loop: bool) -> _Indices:
-        """Return the points of the longest path from tip to tip.
+        """Return the points of the longest path.
 
         Without a loop that is the longest of the shortest paths between two points, exact for a tree. With one, the
         graph is first made a tree: that of the shortest ways from one end of that path, which opens every loop at its
         far side. Of both ends, the one that leaves the longer path is taken.
         """
-        _, before = self._ways(self.steps, self._farthest(self.steps, 0))
-        path = self._back(before, self._farthest(self.steps, self._farthest(self.steps, 0)))
+        path, _ = _farthest(self.steps, int(_farthest(self.steps, 0)[0][0]))
         if not loop:
             return path
-        opened = [self._longest_opened(root) for root in (path[-1], path[0])]
+        opened = [self._opened(int(root)) for root in (path[0], path[-1])]
         return max(opened, key=lambda indices: float(_along(self.points[indices])[-1]))
 
-    def _longest_opened(self, root: int) -> _Indices:
+    def _opened(self, root: int) -> _Indices:
         from scipy import sparse
 
-        _, before = self._ways(self.steps, root)
+        path, before = _farthest(self.steps, root)
         child = np.flatnonzero(before >= 0)
         parent = before[child]
-        lengths = np.maximum(np.hypot(*(self.points[child] - self.points[parent]).T), 1e-9)
+        lengths = _distance(self.points[child], self.points[parent])
         both = (np.concatenate([child, parent]), np.concatenate([parent, child]))
         tree = sparse.csr_array((np.tile(lengths, 2), both), shape=self.steps.shape)
-        end = self._farthest(tree, root)
-        _, before = self._ways(tree, end)
-        return self._back(before, self._farthest(tree, end))
-
-    @staticmethod
-    def _ways(steps: Any, root: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-        from scipy.sparse import csgraph
-
-        found = csgraph.dijkstra(steps, directed=True, indices=root, return_predecessors=True)
-        return cast("tuple[NDArray[np.float64], NDArray[np.int32]]", found)
-
-    def _farthest(self, steps: Any, root: int) -> int:
-        distance, _ = self._ways(steps, root)
-        return int(np.argmax(np.where(np.isfinite(distance), distance, -1)))
-
-    @staticmethod
-    def _back(before: NDArray[np.int32], end: int) -> _Indices:
-        path = [end]
-        while before[path[-1]] >= 0:
-            path.append(int(before[path[-1]]))
-        return np.array(path, dtype=np.intp)
+        return _farthest(tree, int(path[0]))[0]
 
 
-@dataclass(frozen=True, slots=True)
-class _Border:
-    """The outline without the steps of its pixels."""
+def _farthest(steps: Any, root: int) -> tuple[_Indices, _Indices]:
+    """Return the shortest way from the farthest point to a root, and the point before each on its way from the root."""
+    from scipy.sparse import csgraph
 
-    tree: cKDTree
-
-    @classmethod
-    def of(cls, polygon: shapely.Polygon, *, step: float) -> Self:
-        """Take an outline whose pixels are ``step`` wide."""
-        from scipy.spatial import cKDTree
-
-        return cls(cKDTree(np.concatenate([_smooth_ring(ring, step) for ring in (polygon.exterior, *polygon.interiors)])))
-
-    def distance(self, points: _Points) -> NDArray[np.float64]:
-        return np.asarray(self.tree.query(points)[0], dtype=np.float64)
-
-
-def _smooth_ring(ring: shapely.LinearRing, step: float) -> _Points:
-    corners = shapely.get_coordinates(shapely.segmentize(ring, 1.001 * step))
-    # Short pieces are the bridges between pixels that touch at a corner; there the line passes by.
-    whole = np.hypot(*np.diff(corners, axis=0).T) > 0.1 * step
-    middles = ((corners[1:] + corners[:-1]) / 2)[whole]
-    smooth = (np.roll(middles, 1, axis=0) + 2 * middles + np.roll(middles, -1, axis=0)) / 4
-    ahead = np.roll(smooth, -1, axis=0) - smooth
-    quarters = np.arange(4)[:, np.newaxis] / 4
-    return cast("_Points", (smooth[:, np.newaxis] + quarters * ahead[:, np.newaxis]).reshape(-1, 2))
+    distance, before = csgraph.dijkstra(steps, indices=root, return_predecessors=True)
+    path = [int(np.argmax(distance))]
+    while before[path[-1]] >= 0:
+        path.append(int(before[path[-1]]))
+    return np.array(path, dtype=np.intp), before.astype(np.intp)
 
 
 def _neighbours(rows: _Indices, cols: _Indices, *, width: int) -> tuple[_Indices, _Indices]:
     """Return the pairs of neighbouring pixels; a diagonal pair only where no third pixel joins the two."""
+    everyone = np.arange(len(rows))
     place = rows * width + cols
-    everyone = np.arange(len(place))
 
     def at(row_step: int, col_step: int) -> _Indices:
         wanted = place + row_step * width + col_step
         found = np.minimum(np.searchsorted(place, wanted), len(place) - 1)
         return np.where(place[found] == wanted, found, -1)
 
-    if not len(place):
-        return everyone, everyone
     left, right, below = at(0, -1), at(0, 1), at(1, 0)
     pairs = [right, below]
     pairs += [np.where((below < 0) & (side < 0), at(1, col_step), -1) for side, col_step in ((right, 1), (left, -1))]
     start = np.concatenate([everyone[other >= 0] for other in pairs])
     return start, np.concatenate([other[other >= 0] for other in pairs])
+
+
+def _border(polygon: shapely.Polygon, *, step: float) -> cKDTree:
+    """Return points along an outline without the steps of its pixels, which are ``step`` wide."""
+    from scipy.spatial import cKDTree
+
+    return cKDTree(np.concatenate([_smooth_ring(ring, step) for ring in (polygon.exterior, *polygon.interiors)]))
+
+
+def _smooth_ring(ring: shapely.LinearRing, step: float) -> _Points:
+    corners = shapely.get_coordinates(shapely.segmentize(ring, 1.001 * step))
+    # A single short piece is the bridge between pixels that touch at a corner; there the line passes by.
+    short = _distance(corners[1:], corners[:-1]) < 0.1 * step
+    bridge = short & ~np.roll(short, 1) & ~np.roll(short, -1)
+    middles = ((corners[1:] + corners[:-1]) / 2)[~bridge]
+    smooth = (np.roll(middles, 1, axis=0) + 2 * middles + np.roll(middles, -1, axis=0)) / 4
+    ahead = np.roll(smooth, -1, axis=0) - smooth
+    quarters = np.arange(4)[:, np.newaxis] / 4
+    return cast("_Points", (smooth[:, np.newaxis] + quarters * ahead[:, np.newaxis]).reshape(-1, 2))
 
 
 def _tip(along: NDArray[np.float64], radius: NDArray[np.float64]) -> int:
@@ -391,28 +390,25 @@ def _reach(polygon: shapely.Polygon, path: _Points, radius: float) -> float:
     return float(parts[nearest].area) / (2 * half)
 
 
-def _mean_radius(border: _Border, path: _Points, *, around: float) -> float:
+def _mean_radius(border: cKDTree, path: _Points, *, around: float) -> float:
     """Return the mean distance to the outline along a path, moved to the middle by up to ``around`` cells."""
     places = np.unique(np.linspace(0, len(path) - 1, _WIDTH_PLACES).astype(np.intp))
     tangent = np.gradient(path, axis=0)[places]
     across = np.column_stack([-tangent[:, 1], tangent[:, 0]]) / np.maximum(np.hypot(*tangent.T), 1e-9)[:, np.newaxis]
     steps = np.linspace(-around, around, _MIDDLE_STEPS)[:, np.newaxis]
     points = path[places][:, np.newaxis] + steps * across[:, np.newaxis]
-    return float(border.distance(points.reshape(-1, 2)).reshape(len(places), -1).max(axis=1).mean())
+    return float(border.query(points.reshape(-1, 2))[0].reshape(len(places), -1).max(axis=1).mean())
 
 
 def _along(path: _Points) -> NDArray[np.float64]:
     """Return the distance walked at every point of a path."""
-    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
+    return np.concatenate([[0.0], np.cumsum(_distance(path[1:], path[:-1]))])
 
 
-def _cell_px(polygon: shapely.Polygon) -> int:
-    """Return how many pixels wide the cells are on which a polygon is measured."""
-    left, top, right, bottom = _box(polygon)
-    cells = (right - left) * (bottom - top)
-    thickness = _thickness(polygon)
-    cheap = min(math.ceil((cells * thickness / _MOST_WORK) ** (1 / 3)), math.floor(thickness / _LEAST_THICKNESS))
-    return max(1, math.ceil(math.sqrt(cells / _MOST_CELLS)), cheap)
+def _distance(points: _Points, others: _Points) -> NDArray[np.float64]:
+    # Not zero: the graph would take it for no step at all.
+    gap = points - others
+    return np.maximum(np.hypot(gap[:, 0], gap[:, 1]), 1e-9)
 
 
 def _thickness(polygon: shapely.Polygon) -> float:
@@ -427,7 +423,7 @@ def _is_loop(polygon: shapely.Polygon) -> bool:
 
 def _longer_side(polygon: shapely.Polygon) -> float:
     corners = shapely.get_coordinates(shapely.minimum_rotated_rectangle(polygon))
-    return float(np.hypot(*np.diff(corners, axis=0).T).max())
+    return float(_distance(corners[1:], corners[:-1]).max())
 
 
 def _box(polygon: shapely.Polygon) -> tuple[int, int, int, int]:

@@ -230,21 +230,23 @@ class _Masks:
 
 def _masks(outlines: Sequence[Polygon], *, first_row: int, size: tuple[int, int], line_px: float) -> _Masks | None:
     """Draw the outlines that reach into a band. Lines run outside of the damage, so that a hairline stays visible."""
-    reach = 3 * line_px
-    near = [p for p in outlines if p.bounds[1] - reach < first_row + size[1] and p.bounds[3] + reach > first_row]
+    reach = math.ceil(line_px) + 2  # rows above and below, so that what is cut off by the band's edge is drawn alike
+    cols, rows = size
+    near = [p for p in outlines if p.bounds[1] - reach < first_row + rows and p.bounds[3] + reach > first_row]
     if not near:
         return None
-    fill, line, casing = (Image.new("L", (size[0] * _FINE, size[1] * _FINE)) for _ in range(3))
+    top = first_row - reach
+    fill, line, casing = (Image.new("L", (cols * _FINE, (rows + 2 * reach) * _FINE)) for _ in range(3))
     for polygon in sorted(near, key=lambda polygon: -polygon.area):  # a scratch on a dent is drawn over the dent
         for part in shapely.get_parts(polygon.buffer(line_px / 2, quad_segs=4)):
             for ring in (part.exterior, *part.interiors):
-                points = [*map(tuple, _fine_points(ring, first_row=first_row))]
+                points = [*map(tuple, _fine_points(ring, first_row=top))]
                 ImageDraw.Draw(line).line(points, fill=255, width=round(line_px * _FINE), joint="curve")
                 ImageDraw.Draw(casing).line(points, fill=255, width=round((line_px + 2) * _FINE), joint="curve")
         for mask, value in ((fill, 255), (line, 0), (casing, 0)):
-            _fill(mask, polygon, first_row=first_row, value=value)
-    shares = (np.asarray(mask.reduce(_FINE), np.float32)[..., None] for mask in (fill, line, casing))
-    return _Masks(*(share / np.float32(255) for share in shares))
+            _fill(mask, polygon, first_row=top, value=value)
+    whole = (np.asarray(mask.reduce(_FINE), np.float32)[reach : reach + rows, :, None] for mask in (fill, line, casing))
+    return _Masks(*(share / np.float32(255) for share in whole))
 
 
 def _coloured(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from surfacedefect._files import atomic_path
+from surfacedefect._raster import open_raster
 from surfacedefect.errors import OptionError, OutputError, ScanError
 from surfacedefect.stitching import Band
 
@@ -86,14 +87,14 @@ class ProbabilityMap:
         counts: PixelCount,
         arrays: tuple[NDArray[np.uint8], NDArray[np.bool_]] | None = None,
         path: Path | None = None,
-        folder: tempfile.TemporaryDirectory[str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._frame = frame
         self._counts = counts
         self._arrays = arrays
         self._path = path
         if folder is not None:
-            weakref.finalize(self, folder.cleanup)
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
     @property
     def width(self) -> int:
@@ -220,7 +221,7 @@ class ProbabilityMap:
         first_row, last_row, _ = rows.indices(self.height)
         first_col, last_col, _ = cols.indices(self.width)
         window = Window(first_col, first_row, last_col - first_col, last_row - first_row)  # type: ignore[no-untyped-call]
-        with rasterio.open(self._path) as dataset:
+        with open_raster(self._path) as dataset:
             values: NDArray[np.uint8] = dataset.read(band + 1, window=window)
         return values
 
@@ -286,9 +287,14 @@ class ProbabilityMap:
         if out is not None:
             return cls(frame, counts=write_bands(bands, frame, out), path=out)
         if (len(frame.kinds) + 1) * frame.width * frame.height > max_memory:
-            folder = tempfile.TemporaryDirectory(prefix="surfacedefect-", ignore_cleanup_errors=True)
-            path = Path(folder.name) / "map.tif"
-            return cls(frame, counts=write_bands(bands, frame, path), path=path, folder=folder)
+            folder = Path(tempfile.mkdtemp(prefix="surfacedefect-"))
+            path = folder / "map.tif"
+            try:
+                counts = write_bands(bands, frame, path)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            return cls(frame, counts=counts, path=path, folder=folder)
         probabilities = np.zeros((len(frame.kinds), frame.height, frame.width), np.uint8)
         coverage = np.zeros((frame.height, frame.width), np.bool_)
         data_px = 0
@@ -310,7 +316,7 @@ class ProbabilityMap:
         """
         path = Path(path)
         try:
-            with rasterio.open(path) as dataset:
+            with open_raster(path) as dataset:
                 frame, counts = _read_frame(dataset)
         except rasterio.errors.RasterioError as error:
             raise ScanError(f"'{path}' cannot be read as a probability map: {error}") from error
@@ -325,7 +331,7 @@ def write_bands(
     tags: dict[str, Any] = {"SURFACEDEFECT_MODEL": frame.model, "SURFACEDEFECT_KINDS": ",".join(frame.kinds)}
     if frame.mm_per_px is not None:
         tags["SURFACEDEFECT_MM_PER_PX"] = repr(frame.mm_per_px)
-    with atomic_path(path) as temporary, _disk_errors(path), rasterio.open(
+    with atomic_path(path) as temporary, _disk_errors(path), open_raster(
         temporary,
         "w",
         driver="GTiff",

@@ -19,7 +19,7 @@ from PIL import Image
 from rasterio.io import DatasetReader
 from rasterio.windows import WindowMethodsMixin
 
-from surfacedefect._scan_files import as_scan_error, open_rows
+from surfacedefect._scan_files import as_scan_error, open_rows, readable
 from surfacedefect._scan_rows import ArrayRows, Rows
 from surfacedefect.errors import OptionError, ScanError
 
@@ -118,6 +118,8 @@ class Scan:
         max_pixels = MAX_PIXELS if max_pixels is None else _checked_max_pixels(max_pixels)
         mm_per_px = None if mm_per_px is None else _checked_scale(mm_per_px)
         with as_scan_error(name):
+            if isinstance(source, Path):
+                _check_file(source)
             rows = open_rows(source, name=name, max_pixels=max_pixels, again=again)
         return cls(rows, name=name, source=source, max_pixels=max_pixels, mm_per_px=mm_per_px)
 
@@ -270,13 +272,18 @@ def _held_path(path: str | bytes) -> tuple[str, Path]:
     with as_scan_error(text):
         # Absolute, as the working directory may be another one when the scan is reopened.
         full = Path(text).expanduser().absolute()
-        if full.is_dir():
-            raise ScanError(f"{full}: found a directory, expected a picture; name one file in it")
-        if not full.exists():
-            raise ScanError(f"{full}: there is no such file; check the path")
-        if not full.is_file():
-            raise ScanError(f"{full}: found a device or a pipe, expected a file; pass an open binary file instead")
-    return full.name, full
+    return readable(full.name), full
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise ScanError(f"{readable(str(path))}: found a directory, expected a picture; name one file in it")
+    if not path.exists():
+        raise ScanError(f"{readable(str(path))}: there is no such file, expected a picture; check the path")
+    if not path.is_file():
+        raise ScanError(
+            f"{readable(str(path))}: found a device or a pipe, expected a file; pass an open binary file instead"
+        )
 
 
 def _held_file(file: Any) -> tuple[str, bytes]:

@@ -85,9 +85,12 @@ def stitch(
     rows = _RollingRows(scan)
     done = 0
     for number, (start, weights) in enumerate(zip(row_starts, grid.rows.weights(), strict=True)):
-        pixels, valid = rows.at(start, min(start + grid.rows.window_px, scan.height))
-        here = grid.rows.indices(start) - start
-        for columns, windows in _window_batches(pixels, valid, here, grid, batch):
+        here = grid.rows.indices(start)
+        first = int(here.min())  # a reflection may reach above the window, never above the one before
+        pixels, valid = rows.at(first, min(start + grid.rows.window_px, scan.height))
+        if valid is not None:
+            valid = valid[start - first :]
+        for columns, windows in _window_batches(pixels, valid, here - first, grid, batch):
             for column, probabilities in zip(columns, looker(windows), strict=True):
                 canvas.add(column, weights, probabilities)
             done += len(columns)
@@ -123,7 +126,7 @@ def _window_batches(
         for place, column in enumerate(chosen):
             left = grid.columns.starts[column]
             if here.size == pixels.shape[0] and left + side <= pixels.shape[1]:
-                windows[place] = pixels[:, left : left + side]
+                windows[place] = pixels[here[0] : here[-1] + 1, left : left + side]
             else:
                 windows[place] = pixels[np.ix_(here, grid.columns.indices(left))]
         yield chosen, windows

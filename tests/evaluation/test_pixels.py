@@ -24,7 +24,7 @@ def _counts(scores: np.ndarray[Any, Any], damaged: np.ndarray[Any, Any]) -> Pixe
 
 
 @given(arrays(np.uint8, 60, elements=values), arrays(np.bool_, 60), st.floats(0, 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_ratios_equal_scikit_learn(scores: Any, damaged: Any, threshold: float) -> None:
     assume(damaged.any())
     counts = _counts(scores, damaged)
@@ -38,6 +38,9 @@ def test_ratios_equal_scikit_learn(scores: Any, damaged: Any, threshold: float) 
     assert counts.f1(threshold) == pytest.approx(metrics.f1_score(damaged, predicted), abs=1e-9)
     assert counts.accuracy(threshold) == pytest.approx(metrics.accuracy_score(damaged, predicted), abs=1e-9)
     best_threshold, best = counts.best_f1()
+    if not scores.any():
+        assert math.isnan(best)
+        return
     assert counts.f1(best_threshold) == pytest.approx(best) and best >= counts.f1(threshold) - 1e-9
 
 
@@ -57,8 +60,8 @@ def test_quantised_map_of_a_scan_equals_scikit_learn() -> None:
 
 @given(st.integers(0, 255))
 def test_a_byte_is_predicted_at_its_own_probability(byte: int) -> None:
-    assert level_of(byte / 255) == byte
-    assert byte == 255 or level_of(byte / 255 + 1e-6) == byte + 1
+    assert level_of(byte / 255) == max(byte, 1), "as in detect, a probability of 0 is never predicted"
+    assert byte in (0, 255) or level_of(byte / 255 + 1e-6) == byte + 1
 
 
 def test_what_is_undefined_is_nan() -> None:

@@ -1,15 +1,13 @@
-"""What people see: tables and progress on a terminal, plain aligned text in a pipe."""
+"""What people see: tables on a terminal, plain aligned text in a pipe, sizes and durations in words."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import typer
 
 Row = Sequence[str]
-Advance = Callable[[int, int], None]
 
 
 def table(head: Row, rows: Sequence[Row], *, left: int = 1) -> None:
@@ -33,31 +31,6 @@ def table(head: Row, rows: Sequence[Row], *, left: int = 1) -> None:
         padded = enumerate(zip(row, widths, strict=True))
         cells = [cell.ljust(width) if at < left else cell.rjust(width) for at, (cell, width) in padded]
         typer.echo("  " + "  ".join(cells).rstrip())
-
-
-@contextmanager
-def progress(label: str, *, wanted: bool) -> Iterator[Advance | bool]:
-    """Show a bar on a terminal while the block runs; give what ``Detector.detect`` takes as ``progress``."""
-    if not (wanted and sys.stderr.isatty()):
-        yield False
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("windows"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield advance
 
 
 def duration(seconds: float) -> str:

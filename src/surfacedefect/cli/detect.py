@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from surfacedefect._progress import window_bar
 from surfacedefect.cli import _options, _scans, _show
 from surfacedefect.errors import MissingExtraError, ModelError, OptionError, SurfaceDefectError
 
@@ -121,8 +123,8 @@ def _run(detector: Detector, job: _Job, *, report: Report, place: str, quiet: bo
     """
     started = time.perf_counter()
     try:
-        with _show.progress(f"{place} {job.scan.name}", wanted=not quiet) as advance:
-            found = detector.detect(job.scan, progress=advance)
+        with nullcontext() if quiet else window_bar(f"{place} {job.scan.name}") as advance:
+            found = detector.detect(job.scan, progress=advance or False)
         for name, path in job.outputs.items():
             _WRITERS[name][1](found, path)
     except (ModelError, MissingExtraError, OptionError):

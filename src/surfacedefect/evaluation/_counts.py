@@ -10,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from surfacedefect.errors import EvaluationError
+from surfacedefect.errors import EvaluationError, OptionError
+from surfacedefect.polygons import damaged_level
 
 LEVELS = 256
 
@@ -21,7 +22,7 @@ def level_of(threshold: float) -> int:
     Parameters
     ----------
     threshold
-        Probability in [0, 1]; a pixel of value v is predicted when v / 255 >= threshold.
+        Probability in [0, 1]; a pixel of value v is predicted when v / 255 >= threshold and v > 0, as in `detect`.
 
     Raises
     ------
@@ -31,11 +32,12 @@ def level_of(threshold: float) -> int:
     Examples
     --------
     >>> level_of(0.5), level_of(0.6), level_of(0.0)
-    (128, 153, 0)
+    (128, 153, 1)
     """
-    if not (math.isfinite(threshold) and 0 <= threshold <= 1):
-        raise EvaluationError(f"the threshold is {threshold}; expected a probability in [0, 1]")
-    return math.ceil(threshold * 255 - 1e-9)
+    try:
+        return damaged_level(threshold)
+    except OptionError as error:
+        raise EvaluationError(str(error)) from error
 
 
 def ratio(part: float, whole: float) -> float:
@@ -229,10 +231,12 @@ class ScoreHistogram(Counts):
         return float(np.sum(np.diff(curve.recall, prepend=0.0) * curve.precision))
 
     def best_f1(self) -> tuple[float, float]:
-        """Threshold of the best F1, and that F1; (nan, nan) when nothing is damaged."""
+        """Threshold of the best F1, and that F1; (nan, nan) when nothing is damaged or every score is 0."""
         curve = self.curve()
-        if not curve.recall.size:
+        thresholds = curve.thresholds[curve.thresholds > 0]  # a score of 0 is never predicted
+        if not thresholds.size:
             return math.nan, math.nan
-        f1 = 2 * curve.precision * curve.recall / np.maximum(curve.precision + curve.recall, 1e-12)
+        precision, recall = curve.precision[: thresholds.size], curve.recall[: thresholds.size]
+        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
         best = int(np.argmax(f1))
-        return float(curve.thresholds[best]), float(f1[best])
+        return float(thresholds[best]), float(f1[best])

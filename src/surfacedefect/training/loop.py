@@ -181,7 +181,7 @@ def validate(network: nn.Module, pictures: Sequence[TrainingPicture], config: Tr
             labels = picture.labels[:height, :width]
             counted = (labels & IGNORED_BIT) == 0
             for bit in range(len(config.kinds)):
-                truth = (labels[counted] >> bit) & 1
+                truth = ((labels[counted] >> bit) & 1).astype(np.int64)
                 codes = found[bit][counted].astype(np.int64) + 256 * truth
                 counts[bit] += np.bincount(codes, minlength=512).reshape(2, 256)
     return {f"ap_{kind}": _average_precision(*counts[bit]) for bit, kind in enumerate(config.kinds)}

@@ -179,7 +179,7 @@ def disturb(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     if rng.random() < 0.4:
         buffer = io.BytesIO()
         Image.fromarray(result).save(buffer, "JPEG", quality=int(rng.integers(35, 96)))
-        result = np.asarray(Image.open(buffer))
+        result = np.array(Image.open(buffer))
     return result
 
 

@@ -1,0 +1,68 @@
+"""``surfacedefect demo``: the whole library on one scan, rendered or the person's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from surfacedefect.detections import Detections
+    from surfacedefect.synthetic import SyntheticTruth
+
+LEAST_FOUND = 0.5
+MOST_FALSE = 5
+
+
+def demo(
+    scan: Annotated[Path | None, typer.Option(help="Your own picture.  [default: a rendered 4096 x 3000 scan]")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results; made when missing.")] = Path("out/demo"),
+) -> None:
+    """Find the damage on a rendered scan, or on your own picture, and compare with the rendered truth."""
+    from surfacedefect._files import check_folder
+    from surfacedefect.cli.detect import inspect
+    from surfacedefect.detector import Detector
+    from surfacedefect.options import DetectOptions
+
+    check_folder(out)
+    truth, mm_per_px = None, None
+    if scan is None:
+        scan, truth, mm_per_px = _rendered(out)
+    detector = Detector(options=DetectOptions(mm_per_px=mm_per_px))
+    found = inspect(detector, scan, out=out, formats=("png", "tif", "geojson"))
+    if truth is not None and not _compare(found, truth):
+        raise typer.Exit(1)
+
+
+def _rendered(out: Path) -> tuple[Path, SyntheticTruth, float]:
+    from PIL import Image
+
+    from surfacedefect._files import atomic_path
+    from surfacedefect.synthetic import DEMO_SEED, render_scan
+
+    typer.echo("rendering a scan of 4096 x 3000 px with known damage")
+    rendered = render_scan(DEMO_SEED)
+    path = out / "scan.jpg"
+    with atomic_path(path) as temporary:
+        Image.fromarray(rendered.image).save(temporary, quality=95)
+    return path, rendered.truth, rendered.mm_per_px
+
+
+def _compare(found: Detections, truth: SyntheticTruth) -> bool:
+    """Print true, found and false counts by the scoring protocol; return whether they are good enough."""
+    from surfacedefect.evaluation import TOGETHER, objects_from_polygons, prepare_truth
+
+    views = prepare_truth(truth.masks, ignore=truth.ignore).views
+    counts = objects_from_polygons(found, views[TOGETHER], froc_thresholds=())
+    typer.echo(
+        f"against the rendered truth: {counts.regions} true, {counts.found} found, {counts.false_alarms} false"
+    )
+    good = counts.recall >= LEAST_FOUND and counts.false_alarms <= MOST_FALSE
+    if not good:
+        typer.echo(
+            f"expected at least {LEAST_FOUND:.0%} found and at most {MOST_FALSE} false: something is wrong with this "
+            "installation or its weights",
+            err=True,
+        )
+    return good

@@ -1,0 +1,155 @@
+"""From annotated pictures to a model that `detect` takes: read, train, export, choose thresholds, write the card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from surfacedefect._files import write_text
+from surfacedefect.card import ModelCard, OperatingPoint
+from surfacedefect.errors import TrainingError, require
+from surfacedefect.training.config import TrainingConfig
+from surfacedefect.training.pictures import TrainingPicture, read_pictures
+
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""Among these the default threshold is chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedFolder:
+    """A COCO file and the folder of its pictures."""
+
+    annotations: Path
+    images: Path
+
+    def read(self, config: TrainingConfig) -> list[TrainingPicture]:
+        """Read the pictures into memory; see `read_pictures`."""
+        return read_pictures(self.annotations, self.images, kinds=config.kinds, loose_origins=config.loose_origins)
+
+
+def train_model(
+    data: AnnotatedFolder,
+    out: Path,
+    *,
+    config: TrainingConfig,
+    validation: AnnotatedFolder | None = None,
+    run_dir: Path | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> ModelCard:
+    """Train a U-Net on annotated pictures and write it as ONNX with its card.
+
+    Parameters
+    ----------
+    data
+        Pictures to learn from.
+    out
+        The ``.onnx`` file to write; its card goes beside it.
+    config
+        The recipe.
+    validation
+        Other pictures, never those of `data`, to follow the training and to choose the default thresholds by; without
+        them the thresholds are 0.5 and the card has no operating points.
+    run_dir
+        Folder of the checkpoint; a second call with the same folder goes on from it. None: beside `out`.
+    workers
+        Processes that prepare samples.
+    progress
+        Told after every step: done, in all, a line of figures.
+
+    Returns
+    -------
+    ModelCard
+        The card that was written.
+
+    Raises
+    ------
+    TrainingError
+        The pictures or the recipe cannot be used.
+    AnnotationError, ScanError
+        An annotation file or a picture cannot be read.
+    """
+    from surfacedefect.training.export import export_onnx
+    from surfacedefect.training.loop import train
+
+    if out.suffix != ".onnx":
+        raise TrainingError(f"the model would be written to '{out}'; expected a name that ends in .onnx")
+    require("segmentation_models_pytorch", extra="train")
+    run_dir = run_dir or out.with_name(f"{out.stem}-run")
+    pictures = data.read(config)
+    followed = validation.read(config) if validation else []
+    result = train(pictures, run_dir, config=config, validation=followed, workers=workers, progress=progress)
+    recipe = json.loads(json.dumps(asdict(config)))
+    card = ModelCard(
+        name=out.stem,
+        kinds=config.kinds,
+        summary="U-Net on EfficientNet-Lite0; probabilities are not calibrated",
+        training={"recipe": recipe, "pictures": _counted(pictures), "history": result.history},
+    )
+    card = export_onnx(result.network, out, card=card)
+    if validation is None:
+        return card
+    points = operating_points(out, validation)
+    chosen = best_points(points, card.kinds)
+    card = replace(card, thresholds={point.kind: point.threshold for point in chosen}, operating_points=points)
+    write_text(out.with_suffix(".json"), card.to_json())
+    return card
+
+
+def operating_points(weights: Path, validation: AnnotatedFolder) -> tuple[OperatingPoint, ...]:
+    """Measure a model at every threshold of `THRESHOLDS` on annotated pictures, whole and by the scoring protocol."""
+    from surfacedefect.annotations import read_coco
+    from surfacedefect.detector import Detector
+    from surfacedefect.evaluation import KindScore, score_scan, truth_of
+
+    detector = Detector(weights)
+    kinds = detector.predictor.card.kinds
+    total: dict[str, KindScore] = {}
+    for record in read_coco(validation.annotations).images:
+        found = detector.probability_map(validation.images / record.file_name)
+        maps = {kind: found.read(kind) for kind in kinds}
+        score = score_scan(maps, truth_of(record, kinds=kinds), threshold=0.5, froc_thresholds=THRESHOLDS)
+        total = {kind: total[kind] + score.kinds[kind] if kind in total else score.kinds[kind] for kind in kinds}
+    where = f"{validation.annotations.parent.name}/{validation.annotations.name}"
+    return tuple(point for kind in kinds for point in _points(kind, total[kind], where))
+
+
+def best_points(points: tuple[OperatingPoint, ...], kinds: tuple[str, ...]) -> list[OperatingPoint]:
+    """Return for each kind the point with the highest pixel F1; a kind that was never seen has none."""
+    best = []
+    for kind in kinds:
+        known = [point for point in points if point.kind == kind and _pixel_f1(point) > 0]
+        if known:
+            best.append(max(known, key=_pixel_f1))
+    return best
+
+
+def _points(kind: str, score: Any, where: str) -> list[OperatingPoint]:
+    objects, pixels = score.objects, score.pixels
+    regions, scans = max(objects.regions, 1), max(objects.scans, 1)
+    undefined = float("nan")
+    return [
+        OperatingPoint(
+            kind=kind,
+            threshold=threshold,
+            pixel_recall=pixels.recall(threshold),
+            pixel_precision=pixels.precision(threshold),
+            regions_found=found / regions if objects.regions else undefined,
+            false_alarms_per_scan=alarms / scans,
+            data=where,
+        )
+        for threshold, found, alarms in zip(objects.thresholds, objects.found_at, objects.false_alarms_at, strict=True)
+    ]
+
+
+def _pixel_f1(point: OperatingPoint) -> float:
+    recall, precision = point.pixel_recall, point.pixel_precision
+    return 2 * recall * precision / (recall + precision) if recall > 0 and precision > 0 else 0.0
+
+
+def _counted(pictures: list[TrainingPicture]) -> dict[str, int]:
+    origins = sorted({picture.origin for picture in pictures})
+    return {origin: sum(picture.origin == origin for picture in pictures) for origin in origins}

@@ -1,0 +1,129 @@
+"""The program as a whole: help, version, info, plan, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import surfacedefect
+from surfacedefect.runtimes import shipped_models
+
+Run = Callable[..., Any]
+Picture = Callable[..., Path]
+
+SLOW = """
+import sys, time
+import numpy as np
+import surfacedefect.detector
+from surfacedefect import FunctionPredictor, ModelCard
+from surfacedefect.cli import app
+
+def slow(windows):
+    open(sys.argv[-1] + "/started", "w").close()
+    time.sleep(0.2)
+    return np.zeros((len(windows), 1, 64, 64), np.float32)
+
+predictor = FunctionPredictor(slow, card=ModelCard(name="slow", kinds=("scratch",), window_px=64, overlap_px=0))
+surfacedefect.detector.load_predictor = lambda *_, **__: predictor
+app(sys.argv[1:])
+"""
+
+
+def python(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def test_help_names_commands_and_exit_codes_and_starts_no_engine() -> None:
+    code = "import sys; from surfacedefect.cli import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
+    result = python("-c", code, env={**os.environ, "COLUMNS": "200", "TERM": "dumb"})
+    assert result.returncode == 0, result.stderr
+    *page, modules = result.stdout.strip().splitlines()
+    text = " ".join(page)
+    for word in ("detect", "plan", "info", "Exit codes", "130"):
+        assert word in text
+    loaded = {name.split(".")[0] for name in modules.split()}
+    assert not loaded & {"torch", "onnxruntime", "openvino", "skimage", "scipy", "pandas", "matplotlib"}
+
+
+def test_module_and_version() -> None:
+    result = python("-m", "surfacedefect", "--version")
+    assert (result.returncode, result.stdout) == (0, f"surfacedefect {surfacedefect.__version__}\n")
+
+
+def test_detect_help_documents_exit_codes(run: Run) -> None:
+    result = run("detect", "--help")
+    assert result.exit_code == 0
+    assert "Exit codes" in result.stdout
+    assert "geojson" in result.stdout
+
+
+def test_no_scan_is_wrong_usage(run: Run) -> None:
+    assert run("detect").exit_code == 2
+    assert run("no-such-command").exit_code == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_leaves_no_half_file_and_no_traceback(
+    picture: Picture, tmp_path: Path, number: int, code: int
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    scan = picture("door.png")
+    command = [sys.executable, "-c", SLOW, "detect", str(scan), "--overlap", "60", "--format", "geojson,csv,tif", "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (out / "started").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in stderr
+    assert [path.name for path in out.iterdir()] == ["started"]
+
+
+def test_plan(run: Run, picture: Picture, tmp_path: Path) -> None:
+    one, other = picture("a.png"), picture("b.png")
+    result = run("plan", one, other)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["scan", "size", "px", "windows", "time", "peak", "memory"]
+    assert "200 x 150" in lines[1]
+    assert "MiB" in lines[1]
+    assert lines[3].split()[0] == "together"
+    (tmp_path / "bad.png").write_bytes(b"")
+    result = run("plan", one, tmp_path / "bad.png", "--overlap", 0, "--json")
+    assert json.loads(result.stdout)["windows"] == 12
+    assert result.exit_code == 1
+    assert "bad.png" in result.stderr
+
+
+def test_info(run: Run) -> None:
+    result = run("info")
+    assert result.exit_code == 0
+    for word in ("surfacedefect", "python", "numpy", "rasterio", "gdal", "onnxruntime", "torch", "Models in"):
+        assert word in result.stdout
+    record = json.loads(run("info", "--json").stdout)
+    assert record["versions"]["surfacedefect"] == surfacedefect.__version__
+    assert set(record["engines"]) == {"onnxruntime", "onnxruntime-gpu", "openvino", "torch"}
+    assert len(record["models"]) == len(shipped_models())
+
+
+@pytest.mark.skipif("unet-lite0" not in shipped_models(), reason="the shipped weights are not here")
+def test_shipped_model_from_end_to_end(picture: Picture, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    scan = picture("door.png")
+    result = python("-m", "surfacedefect", "detect", scan, "--out", tmp_path / "out", "--format", "geojson,coco,csv,png,tif")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert len(list((tmp_path / "out").iterdir())) == 5
+    assert json.loads((tmp_path / "out" / "door.geojson").read_text())["coverage"] == 1

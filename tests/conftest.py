@@ -1,0 +1,60 @@
+"""Fixtures that more than one test file uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from surfacedefect import FunctionPredictor, ModelCard
+from surfacedefect.runtimes import DEFAULT_MODEL, weights_folder
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Folder of the real pictures; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("SURFACEDEFECT_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real pictures at '{folder}'; set SURFACEDEFECT_REAL_DATA")
+    return folder
+
+
+@pytest.fixture
+def shipped_weights() -> Path:
+    """The default model's file; its absence is a failure of the package, not a reason to skip."""
+    path = weights_folder() / f"{DEFAULT_MODEL}.onnx"
+    assert path.is_file(), f"the package ships no weights at '{path}'"
+    return path
+
+
+def dark_card(**changes: object) -> ModelCard:
+    """Card of the fake that calls dark pixels scratches and white ones dents."""
+    values: dict[str, object] = {"name": "dark", "kinds": ("scratch", "dent"), "window_px": 64, "overlap_px": 16}
+    return ModelCard(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def make_dark() -> Callable[..., FunctionPredictor]:
+    """Make the fake whose answer is known: dark pixels are scratches, white ones are dents."""
+
+    def look(windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        value = windows.mean(axis=3)
+        return np.stack([value < 50, value > 250], axis=1).astype(np.float32)
+
+    def make(**changes: object) -> FunctionPredictor:
+        return FunctionPredictor(look, card=dark_card(**changes))
+
+    return make
+
+
+@pytest.fixture
+def scratched() -> NDArray[np.uint8]:
+    """A grey panel, 300 x 200 px, with a dark bar of 100 x 10 px and a white patch of 40 x 40 px."""
+    scan = np.full((200, 300, 3), 180, np.uint8)
+    scan[50:60, 100:200] = 0
+    scan[100:140, 20:60] = 255
+    return scan
