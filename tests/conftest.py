@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from surfacedefect import FunctionPredictor, ModelCard
+from surfacedefect.card import sha256_of
 from surfacedefect.runtimes import DEFAULT_MODEL, weights_folder
 
 
@@ -49,6 +50,38 @@ def make_dark() -> Callable[..., FunctionPredictor]:
         return FunctionPredictor(look, card=dark_card(**changes))
 
     return make
+
+
+@pytest.fixture
+def tiny_weights(tmp_path: Path) -> Path:
+    """A real ONNX file with its card, small enough for a test: the redder a pixel, the more of a scratch."""
+    onnx = pytest.importorskip("onnx")
+    helper, types = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Cast", ["windows"], ["values"], to=types.FLOAT),
+        helper.make_node("Slice", ["values", "first", "second", "last_axis"], ["red"]),
+        helper.make_node("Transpose", ["red"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Div", ["planes", "most"], ["probabilities"]),
+    ]
+    constants = [
+        helper.make_tensor("first", types.INT64, [1], [0]),
+        helper.make_tensor("second", types.INT64, [1], [1]),
+        helper.make_tensor("last_axis", types.INT64, [1], [3]),
+        helper.make_tensor("most", types.FLOAT, [1], [255.0]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("windows", types.UINT8, ["batch", 64, 64, 3])],
+        [helper.make_tensor_value_info("probabilities", types.FLOAT, ["batch", 1, 64, 64])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(model.SerializeToString())
+    card = ModelCard(name="tiny", kinds=("scratch",), window_px=64, overlap_px=16, sha256=sha256_of(path))
+    path.with_suffix(".json").write_text(card.to_json(), encoding="utf-8")
+    return path
 
 
 @pytest.fixture

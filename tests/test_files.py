@@ -67,7 +67,8 @@ def test_folder_device_and_file_as_parent_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "no right to write"), (errno.EIO, "Input/output")]
+    ("number", "words"),
+    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "no right to write"), (errno.EIO, "Input/output")],
 )
 def test_what_the_system_says_becomes_advice(tmp_path: Path, number: int, words: str) -> None:
     target = tmp_path / "x.json"

@@ -27,7 +27,9 @@ def defect(polygon: shapely.Polygon, kind: str = "scratch", score: float = 0.9) 
     return Defect(polygon, kind, score=score, area_px=polygon.area, length_px=1, width_px=1)
 
 
-def blank_map(width: int, height: int, *, unseen: shapely.Polygon | None = None, mm: float | None = None) -> ProbabilityMap:
+def blank_map(
+    width: int, height: int, *, unseen: shapely.Polygon | None = None, mm: float | None = None
+) -> ProbabilityMap:
     coverage = np.ones((height, width), bool)
     if unseen is not None:
         left, top, right, bottom = map(int, unseen.bounds)
@@ -211,7 +213,9 @@ def test_words_of_the_caption() -> None:
     assert overlay._counts([], coverage=0) == "nothing was inspected"
     assert _labels.not_inspected_percent(0.9999999) == "under 0.1 %"
     assert _labels.plain("Kotflügel – 漢") == "Kotflugel ? ?"
-    items = [item.text for item in _labels._items(title="a", counts="b", threshold="", coverage=1, mm_per_px=None, cols=9)]
+    items = [
+        item.text for item in _labels._items(title="a", counts="b", threshold="", coverage=1, mm_per_px=None, cols=9)
+    ]
     assert items == ["b", "inspected, nothing found", "a", "scale unknown"]
 
 

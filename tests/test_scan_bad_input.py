@@ -64,6 +64,11 @@ def orientation(number: int) -> Image.Exif:
     return exif
 
 
+def tiff_without_pixels() -> bytes:
+    """A directory of one tag: width 7."""
+    return b"II*\0" + struct.pack("<IHHHIII", 8, 1, 256, 4, 1, 7, 0)
+
+
 # Not a picture at all
 
 
@@ -90,9 +95,10 @@ def orientation(number: int) -> Image.Exif:
         (b"\xff\xd8\xff\xe0" + bytes(90), "a JPEG with a damaged"),
         (b"\x89PNG\r\n\x1a\n", "a PNG that breaks off"),
         (b"\x89PNG\r\n\x1a\n" + bytes(90), "a PNG that breaks off"),
-        (b"II*\0", "cannot be read"),
-        (b"MM\0*" + bytes(90), "cannot be read"),
-        (b"II+\0\x08\0\0\0" + bytes(90), "cannot be read"),
+        (b"II*\0", "a TIFF that breaks off"),
+        (b"MM\0*" + bytes(9), "a TIFF that breaks off"),
+        (b"II+\0\x08\0\0\0" + bytes(9), "a TIFF that breaks off"),
+        (tiff_without_pixels(), "cannot be read"),
         (b"GIF89a" + bytes(9), "."),
         (b"BM" + bytes(9), "."),
         (b"RIFF\0\0\0\0WEBP" + bytes(9), "."),

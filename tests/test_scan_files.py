@@ -339,8 +339,8 @@ WHOLE: dict[str, Callable[[Path, NDArray[np.uint8]], Any]] = {
     "webp": lambda path, rgb: Image.fromarray(rgb).save(path, "WEBP"),
     "bmp": lambda path, rgb: Image.fromarray(rgb).save(path, "BMP"),
     "ppm": lambda path, rgb: Image.fromarray(rgb).save(path, "PPM"),
-    "gif": lambda path, rgb: Image.fromarray(rgb).save(
-        path, "GIF", save_all=True, append_images=[Image.new("RGB", (333, 211))]
+    "gif": lambda path, rgb: Image.fromarray(rgb[..., 0]).save(
+        path, "GIF", save_all=True, append_images=[Image.new("L", (333, 211), 9)]
     ),
 }
 

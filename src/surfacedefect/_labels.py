@@ -36,7 +36,9 @@ def plain(text: str) -> str:
     return "".join(letter if 32 <= ord(letter) < 127 else "?" for letter in kept)
 
 
-def add_labels(image: Image.Image, outlines: Sequence[Polygon], labels: Sequence[str], *, margin_px: float) -> list[Box]:
+def add_labels(
+    image: Image.Image, outlines: Sequence[Polygon], labels: Sequence[str], *, margin_px: float
+) -> list[Box]:
     """Write a label beside each outline, largest first; never over damage, over another label or out of the picture.
 
     Where no room is found, an outline stays without. `margin_px` is how far the drawn line reaches beyond an outline.

@@ -85,11 +85,8 @@ def _rows_through_gdal(source: Path | bytes, header: _Header, *, name: str, max_
     with contextlib.ExitStack() as resources:
         opened = resources.enter_context(MemoryFile(source)) if isinstance(source, bytes) else source
         # Rasterio warns of pictures without georeferencing, which nearly all are.
-        with gdal_settings(), _quiet():
+        with gdal_settings(max_pixels=max_pixels), _quiet():
             dataset = resources.enter_context(rasterio.open(opened, driver=header.driver))
-            # GDAL raises for a damaged EXIF block once, at the first question; it says nothing of the pixels.
-            with contextlib.suppress(Exception):
-                _ = dataset.colorinterp
         rows = _rows_of_dataset(dataset, header, name=name, max_pixels=max_pixels)
         if isinstance(rows, DatasetRows):
             rows.resources = resources.pop_all()
@@ -97,8 +94,11 @@ def _rows_through_gdal(source: Path | bytes, header: _Header, *, name: str, max_
 
 
 def _rows_of_dataset(dataset: Any, header: _Header, *, name: str, max_pixels: int) -> Rows:
-    small = dataset.width * dataset.height <= max_pixels
-    rows = DatasetRows(dataset, name=name, streams=header.sequential, large_jpeg=small)
+    # GDAL raises once, at the first question, for a damaged EXIF block, which says nothing of the pixels, and for
+    # what went wrong with another file before.
+    with contextlib.suppress(Exception):
+        _ = dataset.colorinterp
+    rows = DatasetRows(dataset, name=name, streams=header.sequential, max_pixels=max_pixels)
     if header.sequential and header.orientation == 1 and not rows.must_be_read_whole:
         return rows
     kind = "that is progressive, interlaced, turned by its EXIF orientation or stored in one piece"

@@ -87,13 +87,13 @@ class DatasetRows:
     """Rows of an open rasterio dataset, read as they are asked for.
 
     ``resources`` are closed with it: the dataset itself when it is ours, nothing when it is the caller's.
-    ``streams=False`` is a file that GDAL decodes whole inside; ``large_jpeg`` allows it that for a JPEG of any size.
+    ``streams=False`` is a file that GDAL decodes whole inside, up to ``max_pixels``.
     """
 
-    def __init__(self, dataset: Any, *, name: str, streams: bool, large_jpeg: bool) -> None:
+    def __init__(self, dataset: Any, *, name: str, streams: bool, max_pixels: int) -> None:
         self._dataset, self._name = dataset, name
         self.resources = contextlib.ExitStack()
-        self.streams, self._large_jpeg = streams, large_jpeg
+        self.streams, self._max_pixels = streams, max_pixels
         self.width, self.height = int(dataset.width), int(dataset.height)
         self.transform = None if dataset.transform.is_identity else dataset.transform
         self.crs = dataset.crs or None
@@ -130,7 +130,7 @@ class DatasetRows:
     def read(self, start: int, stop: int) -> tuple[Rgb, Valid | None]:
         rgb = np.empty((stop - start, self.width, 3), np.uint8)
         valid: Valid | None = None
-        with gdal_settings(large_jpeg=self._large_jpeg):
+        with gdal_settings(max_pixels=self._max_pixels):
             for window in self._pieces(start, stop):
                 rows, columns = window.toslices()
                 here = np.s_[rows.start - start : rows.stop - start, columns]
@@ -202,14 +202,15 @@ class DatasetRows:
         return few and not any(self._has_block(row, column) for row in range(down) for column in range(across))
 
 
-def gdal_settings(*, large_jpeg: bool = False) -> Any:
+def gdal_settings(*, max_pixels: int) -> Any:
     """GDAL's settings while one of our reads lasts; they are put back after it."""
     return rasterio.Env(
         session=DummySession(),
         GDAL_CACHEMAX=CACHE_BYTES,
         # A cut or damaged JPEG is only a warning to libjpeg, and the rest of it comes out grey.
         GDAL_ERROR_ON_LIBJPEG_WARNING="YES",
-        GDAL_ALLOW_LARGE_LIBJPEG_MEM_ALLOC="YES" if large_jpeg else "NO",
+        # Six bytes for the coefficients of a pixel of a progressive JPEG; 500 MB is what GDAL allows otherwise.
+        JPEGMEM=f"{max(500, 8 * max_pixels // 10**6)}M",
         GDAL_PNG_WHOLE_IMAGE_OPTIM="NO",
         GDAL_DISABLE_READDIR_ON_OPEN="TRUE",
     )

@@ -48,7 +48,9 @@ _WIDTH_PLACES = 512
 _MIDDLE_STEPS = 5
 # Rows of probabilities looked at together.
 _SCORE_ROWS = 1024
-RB, RW, LAM, MU = 10, 0.5, 0.5, -0.53
+# Steps there and back of Taubin's smoothing, and how often on a line without thickness.
+_SMOOTHING = (0.6307, -0.6732)
+_SMOOTHING_ROUNDS = 10
 
 _Points = NDArray[np.float64]
 _Indices = NDArray[np.intp]
@@ -278,8 +280,8 @@ class _Skeleton:
         # without shrinking (Taubin, "A signal processing approach to fair surface design", 1995); tips stay.
         share: _Points = np.where(degree > 1, 1.0 / np.maximum(degree, 1), 0.0)[:, np.newaxis]
         inner = (degree > 1)[:, np.newaxis]
-        for _ in range(round(RB + RW * thickness)):
-            for part in (LAM, MU):
+        for _ in range(round(_SMOOTHING_ROUNDS + thickness / 2)):
+            for part in _SMOOTHING:
                 points = points + part * (share * (steps @ points) - inner * points)
         steps.data = _distance(points[np.repeat(np.arange(len(points)), degree)], points[steps.indices])
         return cls(points, degree, steps)

@@ -30,7 +30,10 @@ def test_writes_every_format(run: Run, picture: Picture, tmp_path: Path) -> None
     assert names_in(out) == expected
     assert all(name in result.stdout for name in expected)
     features = json.loads((out / "door.geojson").read_text())["features"]
-    assert [(f["properties"]["kind"], f["properties"]["area_px"]) for f in features] == [("dent", 1200), ("scratch", 480)]
+    assert [(f["properties"]["kind"], f["properties"]["area_px"]) for f in features] == [
+        ("dent", 1200),
+        ("scratch", 480),
+    ]
     with rasterio.open(out / "door.map.tif") as dataset:
         assert (dataset.width, dataset.height, dataset.count) == (200, 150, 3)
     with Image.open(out / "door.overlay.png") as overlay:
@@ -52,7 +55,10 @@ def test_prints_a_plain_table_in_a_pipe(run: Run, picture: Picture, tmp_path: Pa
 def test_long_tables_say_how_many_are_left_out(run: Run, tmp_path: Path) -> None:
     image = Image.new("RGB", (400, 300), (160, 160, 160))
     for number in range(25):
-        image.paste((0, 0, 0), (10 + 40 * (number % 9), 10 + 40 * (number // 9), 20 + 40 * (number % 9), 20 + 40 * (number // 9)))
+        image.paste(
+            (0, 0, 0),
+            (10 + 40 * (number % 9), 10 + 40 * (number // 9), 20 + 40 * (number % 9), 20 + 40 * (number // 9)),
+        )
     image.save(tmp_path / "many.png")
     result = run("detect", tmp_path / "many.png", "--out", tmp_path / "out")
     assert "25 defects" in result.stdout

@@ -79,7 +79,19 @@ def test_interrupted_leaves_no_half_file_and_no_traceback(
     out = tmp_path / "out"
     out.mkdir()
     scan = picture("door.png")
-    command = [sys.executable, "-c", SLOW, "detect", str(scan), "--overlap", "60", "--format", "geojson,csv,tif", "--out", str(out)]
+    command = [
+        sys.executable,
+        "-c",
+        SLOW,
+        "detect",
+        str(scan),
+        "--overlap",
+        "60",
+        "--format",
+        "geojson,csv,tif",
+        "--out",
+        str(out),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not (out / "started").exists() and time.monotonic() < deadline:
@@ -122,7 +134,9 @@ def test_info(run: Run) -> None:
 def test_shipped_model_from_end_to_end(picture: Picture, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     scan = picture("door.png")
-    result = python("-m", "surfacedefect", "detect", scan, "--out", tmp_path / "out", "--format", "geojson,coco,csv,png,tif")
+    result = python(
+        "-m", "surfacedefect", "detect", scan, "--out", tmp_path / "out", "--format", "geojson,coco,csv,png,tif"
+    )
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert len(list((tmp_path / "out").iterdir())) == 5

@@ -9,13 +9,15 @@ import typer
 if TYPE_CHECKING:
     from surfacedefect.options import DetectOptions
 
+MODELS_OWN = "as the model's card says"
+
 Scans = Annotated[
-    list[str], typer.Argument(metavar="SCAN...", help="Pictures to inspect; patterns such as 'scans/*.jpg' are fine.")
+    list[str], typer.Argument(metavar="SCAN", help="Pictures to inspect; patterns such as 'scans/*.jpg' are fine.")
 ]
 Model = Annotated[str, typer.Option(help="Name of shipped weights, or the path of an .onnx file with its card.")]
 Runtime = Annotated[str, typer.Option(help="Engine that runs the model; auto takes the best one installed.")]
-Overlap = Annotated[int | None, typer.Option(help="Overlap of neighbouring windows in px.  [default: the model's]")]
-Threads = Annotated[int | None, typer.Option(help="Threads of the engine.  [default: every core]")]
+Overlap = Annotated[int | None, typer.Option(help="Overlap of neighbouring windows in px.", show_default=MODELS_OWN)]
+Threads = Annotated[int | None, typer.Option(help="Threads of the engine.", show_default="every core")]
 MmPerPx = Annotated[
     float | None, typer.Option("--mm-per-px", help="Scale; without it nothing is reported in millimetres.")
 ]

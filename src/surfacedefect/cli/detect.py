@@ -38,15 +38,17 @@ def detect(
     ] = "geojson,png",
     threshold: Annotated[
         str | None,
-        typer.Option(help="Probability that counts as damage: 0.4, or scratch=0.4,dent=0.6.  [default: the model's]"),
+        typer.Option(
+            help="Probability that counts as damage: 0.4, or scratch=0.4,dent=0.6.", show_default=_options.MODELS_OWN
+        ),
     ] = None,
     mm_per_px: _options.MmPerPx = None,
-    kinds: Annotated[str | None, typer.Option(help="Kinds to look for: scratch,dent.  [default: all]")] = None,
+    kinds: Annotated[str | None, typer.Option(help="Kinds to look for: scratch,dent.", show_default="all")] = None,
     model: _options.Model = "default",
     runtime: _options.Runtime = "auto",
     overlap: _options.Overlap = None,
     least_area: Annotated[
-        float | None, typer.Option(help="Smallest defect in square px.  [default: the model's]")
+        float | None, typer.Option(help="Smallest defect in square px.", show_default=_options.MODELS_OWN)
     ] = None,
     threads: _options.Threads = None,
     max_pixels: _options.MaxPixels = None,
@@ -176,7 +178,7 @@ def _print_found(found: Detections, job: _Job, *, seconds: float) -> None:
         head = ("", "kind", "score", f"length {unit}", f"width {unit}", f"area {area}", "x px", "y px")
         _show.table(head, rows, left=2)
     if len(found) > len(rows):
-        typer.echo(f"  and {len(found) - len(rows)} more")
+        typer.echo(f"  and {len(found) - len(rows)} more, all of them in the files")
     for path in job.outputs.values():
         typer.echo(f"  {path}")
 

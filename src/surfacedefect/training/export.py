@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,17 +72,19 @@ def _exported(network: nn.Module, example: torch.Tensor) -> Any:
             inputs = windows.permute(0, 3, 1, 2).float() / 127.5 - 1
             return torch.sigmoid(self.network(inputs))  # type: ignore[no-any-return]
 
-    program = torch.onnx.export(
-        WindowsToProbabilities().eval(),
-        (example,),
-        input_names=["windows"],
-        output_names=["probabilities"],
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
-        opset_version=OPSET,
-        dynamo=True,
-        optimize=False,  # keeps the convolutions as trained, so that fp16 rounding is of the weights themselves
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own deprecations
+        program = torch.onnx.export(
+            WindowsToProbabilities().eval(),
+            (example,),
+            input_names=["windows"],
+            output_names=["probabilities"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=False,  # keeps the convolutions as trained, so that fp16 rounding is of the weights themselves
+            verbose=False,
+        )
     return program.model_proto
 
 

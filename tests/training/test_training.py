@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from shapely.geometry import box
+from typer.testing import CliRunner
+
+import surfacedefect as sd
+from surfacedefect.annotations import AnnotatedImage, Dataset, Region, write_coco
+from surfacedefect.training.config import TrainingConfig
+from surfacedefect.training.pictures import IGNORED_BIT, LOOSE_BIT, TrainingPicture, label_pixels, read_pictures
+from surfacedefect.training.samples import Samples, disturb
+
+pytest.importorskip("torch", reason="needs the extra [train]")
+
+TINY = TrainingConfig(
+    steps=4,
+    batch=2,
+    crop_px=64,
+    decoder_channels=(16, 8, 8, 8, 8),
+    imagenet_start=False,
+    synthetic_share=0.25,
+    warmup_steps=2,
+    validate_every=2,
+    checkpoint_every=2,
+)
+
+
+@pytest.fixture
+def pictures():
+    rng = np.random.default_rng(0)
+    made = []
+    for number in range(3):
+        image = rng.integers(90, 110, (96, 128, 3), dtype=np.uint8)
+        image[40:44, 20:100] = 240
+        mask = np.zeros((96, 128), np.uint8)
+        mask[40:44, 20:100] = 1
+        labels = label_pixels([mask, np.zeros_like(mask)], None, loose=False)
+        made.append(TrainingPicture(image, labels, "own", f"p{number}"))
+    return made
+
+
+@pytest.fixture
+def coco(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(2):
+        pixels = rng.integers(90, 110, (96, 128, 3), dtype=np.uint8)
+        pixels[40:46, 20:100] = 240
+        Image.fromarray(pixels).save(images / f"{number}.png")
+        regions = (Region("scratch", box(20, 40, 100, 46)), Region("ignore", box(0, 0, 10, 10)))
+        records.append(AnnotatedImage(f"{number}.png", 128, 96, regions))
+    write_coco(tmp_path / "coco.json", Dataset(("scratch", "dent", "ignore"), tuple(records)))
+    return tmp_path / "coco.json", images
+
+
+def test_labels_tell_damage_doubt_and_hulls_apart():
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:30, 10:30] = 1
+    ignore = np.zeros_like(mask)
+    ignore[25:40, 25:40] = 1
+    tight = label_pixels([mask], ignore, loose=False)
+    assert tight[20, 20] == 1
+    assert tight[9, 20] == IGNORED_BIT, "2 px around damage are doubt"
+    assert tight[7, 20] == 0
+    assert tight[27, 27] == 1, "damage wins over ignore"
+    assert tight[35, 35] == IGNORED_BIT
+    hull = label_pixels([mask], None, loose=True)
+    assert hull[20, 20] == 1 | LOOSE_BIT
+    assert hull[11, 20] == 1 | IGNORED_BIT, "the border of a hull is doubt on both sides"
+
+
+def test_reading_keeps_ignore_and_size(coco):
+    pictures = read_pictures(*coco, kinds=("scratch", "dent"))
+    assert [p.labels.shape for p in pictures] == [(96, 128)] * 2
+    assert pictures[0].labels[43, 50] == 1
+    assert pictures[0].labels[5, 5] == IGNORED_BIT
+
+
+def test_samples_are_functions_of_seed_and_number(pictures):
+    one, other = Samples(pictures, TINY), Samples(pictures, TINY)
+    for number in range(8):
+        for mine, theirs in zip(one[number], other[number], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert not np.array_equal(one[0][0], one[1][0])
+
+
+def test_samples_have_the_promised_shapes_and_hold_damage(pictures):
+    damaged = 0
+    for number in range(12):
+        image, target, weight = Samples(pictures, TINY)[number]
+        assert (image.shape, image.dtype) == ((64, 64, 3), np.uint8)
+        assert (target.shape, set(np.unique(target)) <= {0, 1}) == ((2, 64, 64), True)
+        assert (weight.shape, weight.dtype) == ((64, 64), np.float32)
+        assert set(np.unique(weight)) <= {np.float32(0), np.float32(TINY.loose_weight), np.float32(1)}
+        damaged += bool(target[0].any())
+    assert damaged >= 6
+
+
+def test_origins_get_their_share():
+    plain = np.zeros((64, 64), np.uint8)
+    image = np.zeros((64, 64, 3), np.uint8)
+    pictures = [TrainingPicture(image, plain, "panels", "a")] * 30 + [TrainingPicture(image, plain, "new", "b")] * 3
+    samples = Samples(pictures, TrainingConfig(origin_shares={"panels": 0.7}))
+    assert samples._shares[:30].sum() == pytest.approx(0.7)
+    assert samples._shares[30:].sum() == pytest.approx(0.3)
+
+
+def test_disturbing_keeps_type_and_varies():
+    image = np.full((64, 64, 3), 120, np.uint8)
+    results = [disturb(image, np.random.default_rng(seed)) for seed in range(20)]
+    assert all(r.shape == image.shape and r.dtype == np.uint8 for r in results)
+    assert len({r.tobytes() for r in results}) == 20
+
+
+def test_an_interrupted_run_ends_where_an_undisturbed_one_does(pictures, tmp_path):
+    import torch
+
+    from surfacedefect.training.loop import train
+
+    class Stop(Exception):
+        pass
+
+    def stop_after_two(done, of, figures):
+        if done == 2:
+            raise Stop
+
+    whole = train(pictures, tmp_path / "whole", config=TINY, validation=pictures[:1], workers=0)
+    with pytest.raises(Stop):
+        train(pictures, tmp_path / "cut", config=TINY, validation=pictures[:1], workers=0, progress=stop_after_two)
+    resumed = train(pictures, tmp_path / "cut", config=TINY, validation=pictures[:1], workers=0)
+    for name, tensor in whole.network.state_dict().items():
+        torch.testing.assert_close(resumed.network.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
+    assert [record["step"] for record in resumed.history] == [2, 4]
+    assert json.loads((tmp_path / "cut" / "history.json").read_text())[-1]["step"] == 4
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(pictures, tmp_path):
+    from dataclasses import replace
+
+    from surfacedefect.training.loop import train
+
+    train(pictures, tmp_path, config=replace(TINY, steps=2), workers=0)
+    with pytest.raises(sd.TrainingError, match="another recipe .*steps"):
+        train(pictures, tmp_path, config=TINY, workers=0)
+
+
+def test_training_lowers_the_loss(pictures, tmp_path):
+    from dataclasses import replace
+
+    from surfacedefect.training.loop import train
+
+    config = replace(TINY, steps=30, synthetic_share=0.0, painted_share=0.0, validate_every=10, ema_decay=0.5)
+    history = train(pictures, tmp_path, config=config, validation=pictures, workers=0).history
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert history[-1]["ap_scratch"] > 0.3, "a bright line on grey is easy"
+    assert np.isnan(history[-1]["ap_dent"]), "without dents there is no precision of dents"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"steps": 0}, {"batch": 0}, {"crop_px": 100}, {"scale_range": (0, 1)}, {"kinds": ()}, {"painted_share": 1.5}],
+)
+def test_bad_recipes_are_refused(change):
+    with pytest.raises(sd.TrainingError, match="expected"):
+        TrainingConfig(**change)
+    with pytest.raises(sd.TrainingError, match="unknown recipe entries"):
+        TrainingConfig.from_dict({"no_such_entry": 1})
+
+
+def test_nothing_to_train_on_is_refused():
+    with pytest.raises(sd.TrainingError, match="no pictures"):
+        Samples([], TINY)
+
+
+def test_the_command_makes_a_model_that_detect_takes(coco, tmp_path):
+    from surfacedefect.cli import app
+
+    data, images = map(str, coco)
+    out = tmp_path / "own.onnx"
+    given = ["--data", data, "--images", images, "--valid-data", data, "--valid-images", images, "--out", str(out)]
+    done = CliRunner().invoke(app, ["train", *given, "--steps", "2", "--batch", "2", "--crop", "64", "--workers", "0"])
+    assert done.exit_code == 0, done.output
+    card = sd.ModelCard.from_json(out.with_suffix(".json").read_text())
+    assert card.training["pictures"] == {"own": 2}
+    assert {point.kind for point in card.operating_points} == {"scratch", "dent"}
+    found = sd.probability_map(images + "/0.png", model=out)
+    assert found.kinds == ("scratch", "dent")
+
+
+def test_a_training_without_pictures_or_with_half_a_validation_is_refused(coco, tmp_path):
+    from surfacedefect.cli import app
+
+    data, images = map(str, coco)
+    for given in (
+        ["--data", str(tmp_path / "none.json"), "--images", images, "--out", str(tmp_path / "a.onnx")],
+        ["--data", data, "--images", images, "--out", str(tmp_path / "a.pt")],
+        ["--data", data, "--images", images, "--valid-data", data, "--out", str(tmp_path / "a.onnx")],
+        ["--data", data, "--images", str(tmp_path / "nowhere"), "--out", str(tmp_path / "a.onnx")],
+    ):
+        done = CliRunner().invoke(app, ["train", *given])
+        assert done.exit_code in (1, 2), done.output
+        assert not done.exception or isinstance(done.exception, SystemExit), done.exception
+    assert not (tmp_path / "a.onnx").exists()
