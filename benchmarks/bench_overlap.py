@@ -12,7 +12,7 @@ import time
 import numpy as np
 from common import RESULTS, write_result
 
-from surfacedefect import Detector, DetectOptions
+from surfacedefect import DetectOptions, Detector
 from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, SyntheticConfig, render_scan
 
 OVERLAPS = (0, 32, 64, 96, 128, 192, 256)
@@ -71,7 +71,9 @@ def draw(rows: list[dict[str, float]]) -> None:
         axis.annotate(
             f"{row['overlap_px']} px", (row["seconds"], 100 * row["flipped_share"]), (6, 4), textcoords="offset points"
         )
-    axis.set(xlabel="seconds for all scans", ylabel="damage pixels that change, %", title="Overlap: seam error against time")
+    axis.set(
+        xlabel="seconds for all scans", ylabel="damage pixels that change, %", title="Overlap: seam error against time"
+    )
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
     figure.savefig(RESULTS / "overlap.png", dpi=110)

@@ -69,7 +69,9 @@ def run(method: str, scan: Path, size: str) -> dict:
 def median_ratios(rows: list[dict]) -> dict[str, float]:
     """Return the median over the rounds of seconds over the engine's seconds of the same round."""
     times = {
-        name: [row["seconds"] for row in rows if (row["method"], row["size"], row["format"]) == (name, "4096x3000", "tif")]
+        name: [
+            row["seconds"] for row in rows if (row["method"], row["size"], row["format"]) == (name, "4096x3000", "tif")
+        ]
         for name in METHODS
     }
     return {name: round(float(np.median(np.divide(times[name], times["engine"]))), 3) for name in METHODS}
@@ -131,7 +133,7 @@ def engine(scan: Path) -> dict:
 
 
 def ours(scan: Path) -> dict:
-    from surfacedefect import Detector, DetectOptions
+    from surfacedefect import DetectOptions, Detector
 
     predictor, base = predictor_and_base()
     detector = Detector(predictor, options=DetectOptions(overlap=OVERLAP))
@@ -167,7 +169,9 @@ def tiler(scan: Path) -> dict:
     started = time.perf_counter()
     with rasterio.open(scan) as file:
         picture = file.read().transpose(1, 2, 0)
-    tiles = Tiler(picture.shape, (WINDOW, WINDOW, 3), overlap=(OVERLAP, OVERLAP, 0), channel_dimension=2, mode="reflect")
+    tiles = Tiler(
+        picture.shape, (WINDOW, WINDOW, 3), overlap=(OVERLAP, OVERLAP, 0), channel_dimension=2, mode="reflect"
+    )
     out = Tiler((2, *picture.shape[:2]), (2, WINDOW, WINDOW), overlap=(0, OVERLAP, OVERLAP), channel_dimension=0)
     merger = Merger(out, window="hann")
     for number, window in tiles(picture):
@@ -187,12 +191,17 @@ def draw(rows: list[dict]) -> None:
 
     colours = {"engine": "#9aa0a6", "surfacedefect": "#1f5fa8", "monai": "#d98c00", "tiler": "#8e5ea2"}
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    for axis, value, label in ((axes[0], "seconds", "seconds a scan"), (axes[1], "peak_mib", "peak MiB above the model")):
+    for axis, value, label in (
+        (axes[0], "seconds", "seconds a scan"),
+        (axes[1], "peak_mib", "peak MiB above the model"),
+    ):
         bars = {}
         for row in rows:
             if row["format"] == "tif":
                 bars.setdefault((row["size"], row["method"]), []).append(row[value])
-        axis.barh([f"{m}  {s}" for s, m in bars], [np.median(v) for v in bars.values()], color=[colours[m] for _, m in bars])
+        axis.barh(
+            [f"{m}  {s}" for s, m in bars], [np.median(v) for v in bars.values()], color=[colours[m] for _, m in bars]
+        )
         axis.set_xlabel(label)
         axis.invert_yaxis()
     axes[1].axvline(300, color="black", linestyle=":", linewidth=1)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from rasterio import Affine
 from rasterio.crs import CRS
+
 from surfacedefect.annotations import read_coco
 from surfacedefect.detections import Detections
 from surfacedefect.errors import MissingExtraError, OptionError, OutputError, ScanError

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from surfacedefect._files import atomic_path, check_folder, write_json, write_text
 from surfacedefect.errors import OptionError, OutputError
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+
 from surfacedefect import _labels, overlay
 from surfacedefect.defect import Defect
 from surfacedefect.errors import OptionError
 from surfacedefect.overlay import YELLOW, draw_overlay
 from surfacedefect.probability import ProbabilityMap
 from surfacedefect.scan import Scan
-
-REAL = Path(os.environ.get("SURFACEDEFECT_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def defect(polygon: shapely.Polygon, kind: str = "scratch", score: float = 0.9) -> Defect:
@@ -226,10 +224,8 @@ def test_scale_bar_is_a_round_number_of_fitting_length(largest: float) -> None:
     assert f"{length:e}"[0] in "125"
 
 
-def test_real_photo() -> None:
-    folder = REAL / "demo"
-    if not folder.is_dir():
-        pytest.skip("no real pictures; set SURFACEDEFECT_REAL_DATA")
+def test_real_photo(real_data: Path) -> None:
+    folder = real_data / "demo"
     record = json.loads((folder / "annotations.json").read_text())
     rings = [np.reshape(ring, (-1, 2)) for entry in record["annotations"] for ring in entry["segmentation"]]
     polygons = [polygon for ring in rings if (polygon := shapely.Polygon(ring)).is_valid]

@@ -35,7 +35,9 @@ def test_bands_of_any_height_make_the_same_map(arrays, max_memory):
     assert found.in_memory == (max_memory > 0)
     np.testing.assert_array_equal(found.read("dent"), values[1])
     np.testing.assert_array_equal(found.read(), values.max(axis=0))
-    np.testing.assert_array_equal(found.read("scratch", rows=slice(90, 500), cols=slice(7, 40)), values[0, 90:500, 7:40])
+    np.testing.assert_array_equal(
+        found.read("scratch", rows=slice(90, 500), cols=slice(7, 40)), values[0, 90:500, 7:40]
+    )
     np.testing.assert_array_equal(found.read_coverage(rows=slice(10, 20)), coverage[10:20])
     assert found.coverage == coverage.mean()
     assert found.array("scratch").dtype == np.float32

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -412,11 +411,8 @@ def test_world_file_beside_a_jpeg(tmp_path: Path) -> None:
         assert scan.transform == Affine(0.5, 0, 1000, 0, -0.25, 2000) and scan.crs is None
 
 
-def test_real_pictures_are_read_whole() -> None:
-    folder = Path(os.environ.get("SURFACEDEFECT_REAL_DATA", "../shared/data")) / "valid" / "images"
-    paths = sorted(folder.glob("*"))[::30] if folder.is_dir() else []
-    if not paths:
-        pytest.skip(f"no real pictures at {folder}; SURFACEDEFECT_REAL_DATA says where they are")
+def test_real_pictures_are_read_whole(real_data: Path) -> None:
+    paths = sorted((real_data / "valid" / "images").iterdir())[::30]
     for path in paths:
         with Scan.open(path) as scan, Image.open(path) as image:
             expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB")).astype(int)

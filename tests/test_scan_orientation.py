@@ -10,7 +10,7 @@ import pytest
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from surfacedefect.scan import Scan
 
@@ -145,3 +145,19 @@ def test_damaged_exif_says_nothing_of_the_pixels(tmp_path: Path) -> None:
             assert (scan.width, scan.height) == (40, 30)
     with_orientation(tmp_path / "odd.jpg", picture(30, 40), 77)
     assert Scan.open(tmp_path / "odd.jpg").streams
+
+
+def test_png_that_pillow_refuses_and_exif_in_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "scan.png"
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "x" * 2_000_000, zip=True)
+    Image.fromarray(picture(10, 20)).save(path, pnginfo=text)
+    with pytest.raises(ValueError, match="Decompressed data too large"):
+        Image.open(path)
+    assert Scan.open(path).width == 20
+    exif = Image.Exif()
+    exif[274] = 6
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(exif.tobytes()):8}\n{exif.tobytes().hex()}\n")
+    Image.fromarray(picture(10, 20)).save(path, pnginfo=text)
+    assert Scan.open(path).width == 10

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from surfacedefect import Detector, DetectOptions, FunctionPredictor, ModelCard, OptionError, PredictorError, ScanError
+from surfacedefect import DetectOptions, Detector, FunctionPredictor, ModelCard, OptionError, PredictorError, ScanError
 from surfacedefect.windows import lay_axis
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import shapely
 from shapely.geometry import Polygon, shape
 
 from surfacedefect.defect import Defect
+from surfacedefect.errors import OptionError
 from surfacedefect.measure import measure
 from surfacedefect.polygons import polygons_of
 
@@ -18,6 +19,32 @@ if TYPE_CHECKING:
     from surfacedefect.probability import ProbabilityMap
 
 _BAND_ROWS = 1024
+
+
+def checked_kinds(kinds: Sequence[str], *, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the kinds to look for, each once; refuse none and unknown ones."""
+    wanted = (kinds,) if isinstance(kinds, str) else tuple(dict.fromkeys(kinds))
+    unknown = [kind for kind in wanted if kind not in known]
+    if unknown or not wanted:
+        found = f"kinds holds {', '.join(map(repr, unknown))}" if unknown else "kinds is empty"
+        raise OptionError(f"{found}; expected one or more of {', '.join(map(repr, known))}")
+    return wanted
+
+
+def checked_thresholds(
+    threshold: float | Mapping[str, float], *, kinds: Sequence[str], known: Sequence[str]
+) -> tuple[tuple[str, float], ...]:
+    """Return the threshold of each kind; refuse what is out of (0, 1], a missing kind and an unknown one."""
+    if not isinstance(threshold, Mapping):
+        threshold = dict.fromkeys(kinds, threshold)
+    for kind, value in threshold.items():
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value <= 1:
+            raise OptionError(f"threshold of '{kind}' is {value!r}; expected a number in (0, 1]")
+    if threshold:
+        checked_kinds(tuple(threshold), known=known)
+    if missing := [kind for kind in kinds if kind not in threshold]:
+        raise OptionError(f"threshold has no value for {', '.join(map(repr, missing))}; expected one a kind")
+    return tuple((kind, float(threshold[kind])) for kind in kinds)
 
 
 def defects_of(

@@ -24,7 +24,7 @@ class OperatingPoint:
     threshold
         Probability in (0, 1] from which a pixel counts as damaged.
     pixel_recall, pixel_precision
-        Shares of damaged pixels that are found, and of found pixels that are damaged, in [0, 1]; ``nan`` when undefined.
+        Shares of damaged pixels that are found, and of found pixels that are damaged; ``nan`` when undefined.
     regions_found
         Share of the true regions of which at least a quarter is found, in [0, 1]; ``nan`` when undefined.
     false_alarms_per_scan
@@ -95,7 +95,9 @@ class ModelCard:
     def __post_init__(self) -> None:
         """Refuse a card that no map could be made with."""
         if not self.kinds or len(set(self.kinds)) != len(self.kinds):
-            raise ModelError(f"card '{self.name}' has the kinds {list(self.kinds)}; expected one or more, all different")
+            raise ModelError(
+                f"card '{self.name}' has the kinds {list(self.kinds)}; expected one or more, all different"
+            )
         if self.window_px < 1 or not 0 <= self.overlap_px < self.window_px:
             raise ModelError(
                 f"card '{self.name}' has window_px={self.window_px} and overlap_px={self.overlap_px}; "
@@ -178,7 +180,7 @@ def read_card(weights: Path) -> ModelCard:
         card = ModelCard.from_json(card_path.read_text(encoding="utf-8"), name=f"'{card_path}'")
     except FileNotFoundError as error:
         raise ModelError(
-            f"'{weights.name}' has no card: expected '{card_path}'. Export with `surfacedefect train`, which writes both."
+            f"'{weights.name}' has no card: expected '{card_path}'. `surfacedefect train` writes both"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"the card '{card_path}' cannot be read: {error}") from error

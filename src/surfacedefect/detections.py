@@ -17,7 +17,7 @@ from shapely.geometry import MultiPolygon, Polygon
 
 from surfacedefect import _exports
 from surfacedefect._files import atomic_path, write_json, write_text
-from surfacedefect._regions import defects_of, unseen_in
+from surfacedefect._regions import checked_kinds, checked_thresholds, defects_of, unseen_in
 from surfacedefect.annotations import write_coco
 from surfacedefect.defect import Defect
 from surfacedefect.errors import OptionError, OutputError, SurfaceDefectError
@@ -52,6 +52,19 @@ class Detections(Sequence[Defect]):
         Pairs of kind and the probability in (0, 1] from which a pixel counts as damaged, in the order of `kinds`.
     least_area_px, simplify_px
         Smallest region that counts, in square px; how far an outline may be moved to save corners, in px.
+
+    Examples
+    --------
+    >>> from surfacedefect import ProbabilityMap
+    >>> values = np.zeros((1, 60, 80), np.uint8)
+    >>> values[0, 20:24, 10:70] = 204
+    >>> pm = ProbabilityMap.from_arrays(values, ("scratch",))
+    >>> options = {"kinds": ("scratch",), "least_area_px": 10, "simplify_px": 0.5}
+    >>> found = Detections.from_map(pm, scan_reference=None, threshold=0.5, **options)
+    >>> found
+    <Detections on 'scan' (80 x 60 px): 1 defect (1 scratch), scores 0.80 to 0.80, threshold 0.5, inspected in full>
+    >>> found[0].area_px, len(found.at(0.9)), found.not_inspected().is_empty
+    (240.0, 0, True)
     """
 
     defects: tuple[Defect, ...]
@@ -93,8 +106,8 @@ class Detections(Sequence[Defect]):
         OptionError
             A kind is unknown, a kind lacks a threshold, or a number is out of its range.
         """
-        wanted = _checked_kinds(kinds, known=probability_map.kinds)
-        thresholds = _thresholds(threshold, kinds=wanted, known=probability_map.kinds)
+        wanted = checked_kinds(kinds, known=probability_map.kinds)
+        thresholds = checked_thresholds(threshold, kinds=wanted, known=probability_map.kinds)
         ordered = defects_of(probability_map, thresholds, least_area_px=least_area_px, simplify_px=simplify_px)
         return cls(ordered, probability_map, scan_reference, wanted, thresholds, least_area_px, simplify_px)
 
@@ -117,7 +130,7 @@ class Detections(Sequence[Defect]):
             A threshold is out of its range, or its kind was not looked for.
         """
         if isinstance(threshold, Mapping):
-            _checked_kinds(tuple(threshold) or self.kinds, known=self.kinds)
+            checked_kinds(tuple(threshold) or self.kinds, known=self.kinds)
             threshold = {**dict(self.thresholds), **threshold}
         return self.from_map(
             self.probability_map,
@@ -234,8 +247,9 @@ class Detections(Sequence[Defect]):
         """Return the defects as a GeoJSON FeatureCollection, and write it when a path is given.
 
         Coordinates are in the units of the scan, named in ``crs``, when it is georeferenced; else in pixels, y down,
-        and ``crs`` names a local system, so that GIS programs do not take them for degrees. Beside ``features`` stand ``scan``, ``width``, ``height``, ``mm_per_px``, ``units``,
-        ``threshold`` and ``coverage``, and ``not_inspected``: a MultiPolygon when coverage is below 1, else null.
+        and ``crs`` names a local system, so that GIS programs do not take them for degrees. Beside ``features`` stand
+        ``scan``, ``width``, ``height``, ``mm_per_px``, ``units``, ``threshold`` and ``coverage``, and
+        ``not_inspected``: a MultiPolygon when coverage is below 1, else null.
 
         Parameters
         ----------
@@ -364,30 +378,6 @@ class Detections(Sequence[Defect]):
         if isinstance(threshold, float | int):
             return f"{threshold:.3g}"
         return ", ".join(f"{kind} {value:.3g}" for kind, value in threshold.items())
-
-
-def _checked_kinds(kinds: Sequence[str], *, known: Sequence[str]) -> tuple[str, ...]:
-    wanted = (kinds,) if isinstance(kinds, str) else tuple(dict.fromkeys(kinds))
-    unknown = [kind for kind in wanted if kind not in known]
-    if unknown or not wanted:
-        found = f"kinds holds {', '.join(map(repr, unknown))}" if unknown else "kinds is empty"
-        raise OptionError(f"{found}; expected one or more of {', '.join(map(repr, known))}")
-    return wanted
-
-
-def _thresholds(
-    threshold: float | Mapping[str, float], *, kinds: Sequence[str], known: Sequence[str]
-) -> tuple[tuple[str, float], ...]:
-    if not isinstance(threshold, Mapping):
-        threshold = dict.fromkeys(kinds, threshold)
-    for kind, value in threshold.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value <= 1:
-            raise OptionError(f"threshold of '{kind}' is {value!r}; expected a number in (0, 1]")
-    if threshold:
-        _checked_kinds(tuple(threshold), known=known)
-    if missing := [kind for kind in kinds if kind not in threshold]:
-        raise OptionError(f"threshold has no value for {', '.join(map(repr, missing))}; expected one a kind")
-    return tuple((kind, float(threshold[kind])) for kind in kinds)
 
 
 def _check_picture_ending(path: Path) -> None:

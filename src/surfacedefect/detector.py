@@ -187,7 +187,8 @@ class Detector:
             map_bytes = (len(card.kinds) + 1) * opened.width * opened.height
             on_disk = map_bytes > options.max_memory
             rows = min(card.window_px, opened.height) * opened.width
-            peak = rows * (4 * len(card.kinds) * 2 + 3 * 2) + self._batch() * card.window_px**2 * (3 + 8 * len(card.kinds))
+            kinds = len(card.kinds)
+            peak = rows * (8 * kinds + 6) + self._batch() * card.window_px**2 * (8 * kinds + 3)
             peak += BLOCK_CACHE_BYTES if on_disk else map_bytes
             peak += 0 if opened.streams else 3 * opened.width * opened.height
             return Plan(
@@ -262,7 +263,12 @@ def _told(progress: Progress, name: str) -> Iterator[Callable[[int, int], None] 
 
 
 def detect(
-    scan: ScanSource, *, model: str | Path | Predictor = "default", runtime: str = "auto", progress: Progress = False, **options: Any
+    scan: ScanSource,
+    *,
+    model: str | Path | Predictor = "default",
+    runtime: str = "auto",
+    progress: Progress = False,
+    **options: Any,
 ) -> Detections:
     """Find and outline the damage on a scan; see `Detector.detect`. `options` are those of `DetectOptions`.
 

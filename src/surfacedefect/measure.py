@@ -49,8 +49,8 @@ _MIDDLE_STEPS = 5
 # Rows of probabilities looked at together.
 _SCORE_ROWS = 1024
 # Steps there and back of Taubin's smoothing, and how often on a line without thickness.
-_SMOOTHING = (0.6307, -0.6732)
-_SMOOTHING_ROUNDS = 10
+_SMOOTHING = (0.6, -0.62)
+_SMOOTHING_ROUNDS = 15
 
 _Points = NDArray[np.float64]
 _Indices = NDArray[np.intp]
@@ -378,8 +378,8 @@ def _reach(polygon: shapely.Polygon, path: _Points, radius: float) -> float:
     """
     radius = max(radius, 0.5)
     along = _along(path)
-    near = max(3, int(np.searchsorted(along, max(6.0, 4 * radius))))
-    bend = 2 if along[:near][-1] >= max(6.0, 3 * radius) else 1
+    near = max(3, int(np.searchsorted(along, max(6.0, WIN * radius))))
+    bend = 2 if along[:near][-1] >= max(6.0, BEND * radius) else 1
     fit = np.polynomial.polynomial.polyfit(along[:near], path[:near] - path[0], bend)
     ahead = -np.linspace(0, 4 * radius + 4, 9)
     line = path[0] + np.polynomial.polynomial.polyval(ahead, fit).T - fit[0]

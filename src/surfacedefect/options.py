@@ -119,7 +119,8 @@ class DetectOptions:
     def overlap_for(self, card: ModelCard) -> int:
         """Return the overlap of neighbouring windows in px."""
         overlap = card.overlap_px if self.overlap is None else self.overlap
-        _expect(overlap < card.window_px, "overlap", overlap, f"less than the window of '{card.name}', {card.window_px} px")
+        expected = f"less than the window of '{card.name}', {card.window_px} px"
+        _expect(overlap < card.window_px, "overlap", overlap, expected)
         return overlap
 
 

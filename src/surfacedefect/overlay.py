@@ -112,6 +112,15 @@ def draw_overlay(
         `scale` or `long_side_px` is out of its range.
     ScanError
         The scan can no longer be read.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> from surfacedefect import Defect, ProbabilityMap
+    >>> pm = ProbabilityMap.from_arrays(np.zeros((1, 300, 400), np.uint8), ("dent",))
+    >>> dent = Defect(shapely.box(50, 60, 90, 100), "dent", score=0.8, area_px=1600, length_px=40, width_px=40)
+    >>> draw_overlay(None, [dent], probability_map=pm, caption=False).size
+    (400, 300)
     """
     frame = _frame(probability_map.width, probability_map.height, scale=scale, long_side_px=long_side_px)
     outlines = [_placed(defect.polygon, frame) for defect in defects]

@@ -154,7 +154,8 @@ class ProbabilityMap:
     def __repr__(self) -> str:
         """Say size, kinds and coverage."""
         where = "in memory" if self.in_memory else f"in '{self._path}'"
-        return f"<ProbabilityMap {self.width} x {self.height} px, {', '.join(self.kinds)}, coverage {self.coverage:.1%}, {where}>"
+        kinds = ", ".join(self.kinds)
+        return f"<ProbabilityMap {self.width} x {self.height} px, {kinds}, coverage {self.coverage:.1%}, {where}>"
 
     def read(self, kind: str | None = None, *, rows: slice = _ALL, cols: slice = _ALL) -> NDArray[np.uint8]:
         """Return a part as uint8 (rows, columns), 0..255 = 0..1; the largest over kinds when `kind` is None.
@@ -268,9 +269,7 @@ class ProbabilityMap:
         return cls(frame, counts=counts, arrays=(probabilities, coverage))
 
     @classmethod
-    def from_bands(
-        cls, bands: Iterable[Band], frame: MapFrame, *, max_memory: int, out: Path | None = None
-    ) -> Self:
+    def from_bands(cls, bands: Iterable[Band], frame: MapFrame, *, max_memory: int, out: Path | None = None) -> Self:
         """Collect bands: in memory up to `max_memory` bytes, else in a file.
 
         Parameters
@@ -323,34 +322,36 @@ class ProbabilityMap:
         return cls(frame, counts=counts, path=path)
 
 
-def write_bands(
-    bands: Iterable[Band], frame: MapFrame, path: Path, *, counts: PixelCount | None = None
-) -> PixelCount:
+def write_bands(bands: Iterable[Band], frame: MapFrame, path: Path, *, counts: PixelCount | None = None) -> PixelCount:
     """Write bands to a tiled GeoTIFF, whole rows of tiles at a time; count its pixels unless `counts` are known."""
     counter = _Counter()
     tags: dict[str, Any] = {"SURFACEDEFECT_MODEL": frame.model, "SURFACEDEFECT_KINDS": ",".join(frame.kinds)}
     if frame.mm_per_px is not None:
         tags["SURFACEDEFECT_MM_PER_PX"] = repr(frame.mm_per_px)
-    with atomic_path(path) as temporary, _disk_errors(path), open_raster(
-        temporary,
-        "w",
-        driver="GTiff",
-        width=frame.width,
-        height=frame.height,
-        count=len(frame.kinds) + 1,
-        dtype="uint8",
-        tiled=True,
-        blockxsize=BLOCK_PX,
-        blockysize=BLOCK_PX,
-        compress="deflate",
-        zlevel=3,
-        interleave="band",
-        photometric="minisblack",
-        alpha="unspecified",
-        bigtiff="if_safer",
-        **({} if frame.transform is None else {"transform": frame.transform}),
-        **({} if frame.crs is None else {"crs": frame.crs}),
-    ) as dataset:
+    with (
+        atomic_path(path) as temporary,
+        _disk_errors(path),
+        open_raster(
+            temporary,
+            "w",
+            driver="GTiff",
+            width=frame.width,
+            height=frame.height,
+            count=len(frame.kinds) + 1,
+            dtype="uint8",
+            tiled=True,
+            blockxsize=BLOCK_PX,
+            blockysize=BLOCK_PX,
+            compress="deflate",
+            zlevel=3,
+            interleave="band",
+            photometric="minisblack",
+            alpha="unspecified",
+            bigtiff="if_safer",
+            **({} if frame.transform is None else {"transform": frame.transform}),
+            **({} if frame.crs is None else {"crs": frame.crs}),
+        ) as dataset,
+    ):
         dataset.update_tags(**tags)
         for number, name in enumerate((*frame.kinds, "coverage"), 1):
             dataset.set_band_description(number, name)
@@ -377,7 +378,7 @@ class _Counter:
 
 @contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
-    """What GDAL says about a full disk becomes an OutputError."""
+    """Turn what GDAL says about a full disk into an OutputError."""
     try:
         yield
     except rasterio.errors.RasterioError as error:
@@ -401,7 +402,12 @@ def _whole_blocks(bands: Iterable[Band], height: int) -> Iterator[tuple[int, NDA
 def _read_frame(dataset: Any) -> tuple[MapFrame, PixelCount]:
     tags = dataset.tags()
     kinds = tuple(name for name in tags.get("SURFACEDEFECT_KINDS", "").split(",") if name)
-    if dataset.count != len(kinds) + 1 or set(dataset.dtypes) != {"uint8"} or not kinds or "SURFACEDEFECT_DATA_PX" not in tags:
+    if (
+        dataset.count != len(kinds) + 1
+        or set(dataset.dtypes) != {"uint8"}
+        or not kinds
+        or "SURFACEDEFECT_DATA_PX" not in tags
+    ):
         raise ScanError(
             f"'{dataset.name}' has {dataset.count} band(s) of {dataset.dtypes[0]} and names the kinds {list(kinds)}; "
             "expected a map that ProbabilityMap.save wrote"

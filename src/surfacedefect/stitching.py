@@ -183,7 +183,7 @@ class _Looker:
 
 
 def _is_skippable(error: PredictorError) -> bool:
-    """A wrong shape is wrong for every window; a failure or a NaN may concern one."""
+    """Say whether one window may be the cause; a wrong shape is wrong for every window."""
     return isinstance(error, BadValuesError) or error.__cause__ is not None
 
 
@@ -210,9 +210,7 @@ class _RollingRows:
         self._pixels, self._start, self._stop = pixels, start, stop
         return pixels, self._valid
 
-    def _joined(
-        self, kept: slice, fresh: NDArray[np.bool_] | None, fresh_rows: int
-    ) -> NDArray[np.bool_] | None:
+    def _joined(self, kept: slice, fresh: NDArray[np.bool_] | None, fresh_rows: int) -> NDArray[np.bool_] | None:
         if self._valid is None and fresh is None:
             return None
         width = self._scan.width
@@ -230,9 +228,7 @@ class _Canvas:
         self._looked = np.zeros((grid.rows.window_px, width), np.bool_)
         self._failed = np.zeros((grid.rows.window_px, width), np.bool_)
 
-    def add(
-        self, column: int, row_weights: NDArray[np.float32], probabilities: NDArray[np.float32] | None
-    ) -> None:
+    def add(self, column: int, row_weights: NDArray[np.float32], probabilities: NDArray[np.float32] | None) -> None:
         """Add one window, or note that it failed (None)."""
         left = self._columns.starts[column]
         width = min(self._columns.window_px, self._columns.length_px - left)

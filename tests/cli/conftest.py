@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
+
 from surfacedefect import FunctionPredictor, ModelCard
 from surfacedefect.cli import app
-from typer.testing import CliRunner
 
 CARD = ModelCard(
     name="dark", kinds=("scratch", "dent"), window_px=64, overlap_px=16, thresholds={"scratch": 0.5}, least_area_px=20

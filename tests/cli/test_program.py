@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import surfacedefect
+from surfacedefect import ModelCard, OperatingPoint
+from surfacedefect.cli import _show
 from surfacedefect.runtimes import shipped_models
 
 Run = Callable[..., Any]
@@ -141,3 +144,27 @@ def test_shipped_model_from_end_to_end(picture: Picture, tmp_path: Path) -> None
     assert result.stderr == ""
     assert len(list((tmp_path / "out").iterdir())) == 5
     assert json.loads((tmp_path / "out" / "door.geojson").read_text())["coverage"] == 1
+
+
+def test_training_in_a_pipe_prints_a_line_every_twentieth(capsys: pytest.CaptureFixture[str]) -> None:
+    with _show.steps_bar() as told:
+        for done in range(1, 201):
+            told(done, 200, f"loss {1 / done:.2f}")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 20
+    assert lines[-1] == "step 200 of 200: loss 0.01"
+
+
+def test_operating_points_of_a_model_are_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = OperatingPoint("dent", 0.4, 0.7, 0.6, regions_found=0.8, false_alarms_per_scan=1.5, data="ten cars")
+    card = ModelCard(name="m", kinds=("dent",), summary="for tests", licence="free", operating_points=(point,))
+    monkeypatch.setattr("surfacedefect.runtimes.shipped_models", lambda: {"m": card})
+    text = run("info").stdout
+    for words in (
+        "dent from 0.4: 80% of the regions found, 1.5 false alarms",
+        "ten cars",
+        "for tests",
+        "licence: free",
+    ):
+        assert words in text
+    assert json.loads(run("info", "--json").stdout)["models"][0]["operating_points"][0]["regions_found"] == 0.8

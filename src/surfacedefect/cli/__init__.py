@@ -11,9 +11,11 @@ import typer
 
 from surfacedefect._version import __version__
 from surfacedefect.cli._group import CarefulGroup
+from surfacedefect.cli.demo import demo
 from surfacedefect.cli.detect import detect
 from surfacedefect.cli.info import info
 from surfacedefect.cli.plan import plan
+from surfacedefect.cli.train import train
 
 __all__ = ["app"]
 
@@ -33,6 +35,8 @@ app = typer.Typer(
 app.command(name="detect", help="Find and outline damage in one or many scans.", epilog=EXIT_CODES)(detect)
 app.command(name="plan", help="Say how long a detection takes and how much memory, before running it.")(plan)
 app.command(name="info", help="Say which version, engines and models are installed.")(info)
+app.command(name="demo", help="Find the damage on a rendered scan, or your own, and compare with the truth.")(demo)
+app.command(name="train", help="Train a U-Net on your own annotated pictures.")(train)
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import typer
 
@@ -31,6 +32,26 @@ def table(head: Row, rows: Sequence[Row], *, left: int = 1) -> None:
         padded = enumerate(zip(row, widths, strict=True))
         cells = [cell.ljust(width) if at < left else cell.rjust(width) for at, (cell, width) in padded]
         typer.echo("  " + "  ".join(cells).rstrip())
+
+
+@contextmanager
+def steps_bar() -> Iterator[Callable[[int, int, str], None]]:
+    """Show the steps of a training with a line of figures: a bar on a terminal, a line every 5 % in a pipe."""
+    if not sys.stderr.isatty():
+        yield _print_step
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, figures: bar.update(task, completed=done, total=total, description=figures)
+
+
+def _print_step(done: int, total: int, figures: str) -> None:
+    if 20 * done // total > 20 * (done - 1) // total:
+        typer.echo(f"step {done} of {total}: {figures}", err=True)
 
 
 def duration(seconds: float) -> str:

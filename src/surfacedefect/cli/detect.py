@@ -85,6 +85,21 @@ def detect(
     name_troubles(troubles, of=len(jobs))
 
 
+def inspect(detector: Detector, scan: Path, *, out: Path, formats: Sequence[str]) -> Detections:
+    """Inspect one scan, write its results into a folder and print them.
+
+    Raises
+    ------
+    SurfaceDefectError
+        As `Detector.detect`, or a result cannot be written.
+    """
+    (job,) = _jobs([scan], out=out, formats=formats)
+    started = time.perf_counter()
+    found = _detected_and_written(detector, job, label=scan.name, quiet=False)
+    _print_found(found, job, seconds=time.perf_counter() - started)
+    return found
+
+
 Report = Literal["text", "json", "nothing"]
 
 
@@ -125,10 +140,7 @@ def _run(detector: Detector, job: _Job, *, report: Report, place: str, quiet: bo
     """
     started = time.perf_counter()
     try:
-        with nullcontext() if quiet else window_bar(f"{place} {job.scan.name}") as advance:
-            found = detector.detect(job.scan, progress=advance or False)
-        for name, path in job.outputs.items():
-            _WRITERS[name][1](found, path)
+        found = _detected_and_written(detector, job, label=f"{place} {job.scan.name}", quiet=quiet)
     except (ModelError, MissingExtraError, OptionError):
         raise
     except (SurfaceDefectError, MemoryError) as error:
@@ -142,6 +154,14 @@ def _run(detector: Detector, job: _Job, *, report: Report, place: str, quiet: bo
     elif report == "text":
         _print_found(found, job, seconds=seconds)
     return None if found.coverage >= 1 else found.summary
+
+
+def _detected_and_written(detector: Detector, job: _Job, *, label: str, quiet: bool) -> Detections:
+    with nullcontext() if quiet else window_bar(label) as advance:
+        found = detector.detect(job.scan, progress=advance or False)
+    for name, path in job.outputs.items():
+        _WRITERS[name][1](found, path)
+    return found
 
 
 def _record(found: Detections, job: _Job, *, seconds: float) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def _print_card(name: str, card: ModelCard) -> None:
         typer.echo(f"    licence: {card.licence}")
     for point in card.operating_points:
         typer.echo(
-            f"    {point.kind} at {point.threshold:.3g}: recall {point.recall:.2f}, precision {point.precision:.2f}, "
-            f"{point.false_alarms_per_scan:.2g} false alarms a scan, on {point.data}"
+            f"    {point.kind} from {point.threshold:.3g}: {point.regions_found:.0%} of the regions found, "
+            f"{point.false_alarms_per_scan:.2g} false alarms a scan, pixel recall {point.pixel_recall:.2f}, "
+            f"pixel precision {point.pixel_precision:.2f}, on {point.data}"
         )

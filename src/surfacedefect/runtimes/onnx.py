@@ -113,5 +113,6 @@ def _check_graph(session: Any, card: ModelCard, weights: Path) -> None:
     wanted_out = {"probabilities": ("tensor(float)", [len(card.kinds), side, side])}
     if inputs != wanted_in or outputs != wanted_out:
         raise ModelError(
-            f"'{weights}' takes {inputs} and gives {outputs}; its card '{card.name}' expects {wanted_in} and {wanted_out}"
+            f"'{weights}' takes {inputs} and gives {outputs}; "
+            f"its card '{card.name}' expects {wanted_in} and {wanted_out}"
         )

@@ -86,13 +86,12 @@ def train(
     average = torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
     )
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": network.encoder.parameters(), "peak": config.encoder_learning_rate},
-            {"params": [*network.decoder.parameters(), *network.segmentation_head.parameters()], "peak": config.learning_rate},
-        ],
-        weight_decay=config.weight_decay,
-    )
+    rest = [*network.decoder.parameters(), *network.segmentation_head.parameters()]
+    groups = [
+        {"params": network.encoder.parameters(), "peak": config.encoder_learning_rate},
+        {"params": rest, "peak": config.learning_rate},
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
     checkpoint = Checkpoint(run_dir / "last.pt", network=network, average=average, optimizer=optimizer, config=config)
     first, history = checkpoint.load(device)
 

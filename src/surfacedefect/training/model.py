@@ -48,7 +48,7 @@ def _load_imagenet(network: nn.Module) -> None:
     for (name, tensor), given in zip(target.items(), source, strict=False):
         if tensor.shape != given.shape:
             raise TrainingError(
-                f"ImageNet tensor for '{name}' has shape {tuple(given.shape)}, the encoder needs {tuple(tensor.shape)}; "
+                f"ImageNet tensor for '{name}' has shape {tuple(given.shape)}, expected {tuple(tensor.shape)}; "
                 "use the encoder 'tu-efficientnet_lite0' or imagenet_start=False"
             )
         mapped[name] = given
