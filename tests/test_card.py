@@ -23,7 +23,7 @@ def test_round_trip():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "no json", "[]", "{}", '{"name": "a"}', '{"name": "a", "kinds": "scratch"}', '{"name":"a","kinds":["s"],"new":1}',
+    ["", "no json", "[]", "{}", '{"name": "a"}', '{"name": "a", "kinds": "s"}', '{"name":"a","kinds":["s"],"new":1}',
      '{"name": "a", "kinds": ["s"], "operating_points": [{"kind": "s"}]}'],
 )  # fmt: skip
 def test_what_is_no_card_is_refused(text):

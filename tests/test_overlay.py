@@ -212,7 +212,10 @@ def test_words_of_the_caption() -> None:
     assert _labels.not_inspected_percent(0.9999999) == "under 0.1 %"
     assert _labels.plain("Kotflügel – 漢") == "Kotflugel ? ?"
     items = [
-        item.text for item in _labels._items(title="a", counts="b", threshold="", coverage=1, mm_per_px=None, cols=9)
+        item.text
+        for item in _labels._items(
+            title="a", counts="b", threshold="", coverage=1, hatched=False, mm_per_px=None, cols=9
+        )
     ]
     assert items == ["b", "inspected, nothing found", "a", "scale unknown"]
 
@@ -236,3 +239,9 @@ def test_real_photo(real_data: Path) -> None:
     assert image.width == 1200
     outlined = np.abs(np.asarray(image, np.int16) - YELLOW).max(axis=2) < 40
     assert 2_000 < outlined.sum() < 200_000
+
+
+def test_hatching_is_explained_also_where_the_scan_shows_nothing() -> None:
+    facts = {"title": "", "counts": "", "threshold": "", "mm_per_px": None, "cols": 9}
+    for coverage, hatched, words in ((0.5, True, "NOT inspected: 50.0 %"), (1, True, "no picture there")):
+        assert words in [item.text for item in _labels._items(**facts, coverage=coverage, hatched=hatched)]

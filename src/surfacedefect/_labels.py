@@ -144,14 +144,22 @@ def _beside(anchor: Point, extent: Point, side: tuple[int, int], gap: float) -> 
 
 
 def add_caption(
-    image: Image.Image, *, title: str, counts: str, threshold: str, coverage: float, mm_per_px: float | None
+    image: Image.Image,
+    *,
+    title: str,
+    counts: str,
+    threshold: str,
+    coverage: float,
+    hatched: bool,
+    mm_per_px: float | None,
 ) -> Image.Image:
     """Return the picture with a strip below it: what the colours mean, what was found, how large it is.
 
-    `coverage` is a share in [0, 1]; `mm_per_px` is that of the picture, not of the scan.
+    `coverage` is a share in [0, 1] of the pixels that hold a picture; `hatched` says whether any pixel is drawn so;
+    `mm_per_px` is that of the picture, not of the scan.
     """
     facts = {"title": title, "counts": counts, "threshold": threshold}
-    items = _items(**facts, coverage=coverage, mm_per_px=mm_per_px, cols=image.width)
+    items = _items(**facts, coverage=coverage, hatched=hatched, mm_per_px=mm_per_px, cols=image.width)
     size = font_size(*image.size)
     font = ImageFont.load_default(size)
     pad = round(0.7 * size)
@@ -194,7 +202,7 @@ class _Item:
 
 
 def _items(
-    *, title: str, counts: str, threshold: str, coverage: float, mm_per_px: float | None, cols: int
+    *, title: str, counts: str, threshold: str, coverage: float, hatched: bool, mm_per_px: float | None, cols: int
 ) -> Iterator[_Item]:
     yield _Item(plain(counts), _damage_mark)
     if threshold:
@@ -203,6 +211,8 @@ def _items(
         yield _Item("inspected, nothing found", _clean_mark)
     if coverage < 1:
         yield _Item(f"NOT inspected: {not_inspected_percent(coverage)}", _unseen_mark)
+    elif hatched:
+        yield _Item("no picture there", _unseen_mark)
     if title:
         yield _Item(plain(title))
     if mm_per_px is None:

@@ -192,7 +192,7 @@ class Detections(Sequence[Defect]):
 
     @property
     def coverage(self) -> float:
-        """Share of the scan that was inspected, in [0, 1]. What was not inspected is not clean."""
+        """Share of the scan that was inspected, in [0, 1]; transparent and nodata pixels are not part of it."""
         return self.probability_map.coverage
 
     @property
@@ -232,7 +232,9 @@ class Detections(Sequence[Defect]):
         return [self._placed(polygon, units) for polygon in self.polygons]
 
     def not_inspected(self, units: Units = "px") -> MultiPolygon:
-        """Return the regions that no model looked at; empty when the whole scan was inspected.
+        """Return the regions that no model looked at; empty when all that holds a picture was inspected.
+
+        Where a window failed, transparent and nodata pixels are part of the regions.
 
         Parameters
         ----------

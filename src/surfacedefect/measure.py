@@ -41,8 +41,12 @@ _MOST_WORK = 15_000_000
 _LEAST_THICKNESS = 4.0
 # A hole with at least this share of the area within the outer outline makes the polygon a loop.
 _LOOP_SHARE = 0.05
-# The fork into a corner widens with the sine of 45 degrees; an end that widens faster than 1 in this is such a fork.
-_FORK_SLOPE = 1.6
+# An end is a fork into a corner up to where a disc within the outline comes within this many of its radii of the tip,
+# and is larger than at the tip by this factor. The fork of a straight bar lies 1.41 radii from its corners.
+_FORK_REACH = 2.0
+_FORK_GROWTH = 1.5
+# A bend at an end whose sag is below this is more likely one of the skeleton than of the polygon.
+_LEAST_SAG_PX = 1.0
 # Places along the path at which the width is taken, and steps across it in which its middle is sought.
 _WIDTH_PLACES = 512
 _MIDDLE_STEPS = 5
@@ -226,14 +230,15 @@ def _path_extent(polygon: shapely.Polygon, skeleton: _Skeleton, *, step: float) 
         return _compact_extent(polygon, border, path)
     middle = path[first : last + 1]
     length = float(along[last] - along[first])
+    centred, radius = _centred(border, middle)
     if first_is_tip:
-        length += _reach(polygon, middle, float(radius[first]))
+        length += _reach(polygon, centred, float(radius[0]))
     if last_is_tip:
-        length += _reach(polygon, middle[::-1], float(radius[last]))
+        length += _reach(polygon, centred[::-1], float(radius[-1]))
     gap = float(np.hypot(*(middle[0] - middle[-1])))
     if not first_is_tip and not last_is_tip and gap < 2:
         length += gap  # the step at which a loop was opened
-    return length, 2 * _mean_radius(border, middle, around=0.5)
+    return length, 2 * float(np.mean(radius))
 
 
 def _compact_extent(polygon: shapely.Polygon, border: cKDTree, path: _Points) -> tuple[float, float]:
@@ -366,7 +371,7 @@ def _smooth_ring(ring: shapely.LinearRing, step: float) -> _Points:
 
 def _tip(along: NDArray[np.float64], radius: NDArray[np.float64]) -> int:
     """Return where the path's first end stops being a fork into a corner of the outline."""
-    fork = (along < _FORK_SLOPE * (radius - radius[0])) & (along <= 3 * radius)
+    fork = (along + radius[0] < _FORK_REACH * radius) & (radius > _FORK_GROWTH * radius[0])
     return int(np.flatnonzero(fork).max(initial=-1)) + 1
 
 
@@ -378,9 +383,12 @@ def _reach(polygon: shapely.Polygon, path: _Points, radius: float) -> float:
     """
     radius = max(radius, 0.5)
     along = _along(path)
-    near = max(3, int(np.searchsorted(along, max(6.0, WIN * radius))))
-    bend = 2 if along[:near][-1] >= max(6.0, BEND * radius) else 1
-    fit = np.polynomial.polynomial.polyfit(along[:near], path[:near] - path[0], bend)
+    near = max(3, int(np.searchsorted(along, max(6.0, 6 * radius))))
+    start, seen = path[:near] - path[0], along[:near]
+    fit = np.polynomial.polynomial.polyfit(seen, start, 2)
+    # A bend of under a pixel is more likely one of the skeleton than of the polygon.
+    if seen[-1] < 6 or float(np.hypot(*fit[2])) * (seen[-1] / 2) ** 2 < _LEAST_SAG_PX:
+        fit = np.polynomial.polynomial.polyfit(seen, start, 1)
     ahead = -np.linspace(0, 4 * radius + 4, 9)
     line = path[0] + np.polynomial.polynomial.polyval(ahead, fit).T - fit[0]
     half = max(0.25, radius / 4)
@@ -392,14 +400,15 @@ def _reach(polygon: shapely.Polygon, path: _Points, radius: float) -> float:
     return float(parts[nearest].area) / (2 * half)
 
 
-def _mean_radius(border: cKDTree, path: _Points, *, around: float) -> float:
-    """Return the mean distance to the outline along a path, moved to the middle by up to ``around`` cells."""
-    places = np.unique(np.linspace(0, len(path) - 1, _WIDTH_PLACES).astype(np.intp))
-    tangent = np.gradient(path, axis=0)[places]
-    across = np.column_stack([-tangent[:, 1], tangent[:, 0]]) / np.maximum(np.hypot(*tangent.T), 1e-9)[:, np.newaxis]
-    steps = np.linspace(-around, around, _MIDDLE_STEPS)[:, np.newaxis]
-    points = path[places][:, np.newaxis] + steps * across[:, np.newaxis]
-    return float(border.query(points.reshape(-1, 2))[0].reshape(len(places), -1).max(axis=1).mean())
+def _centred(border: cKDTree, path: _Points) -> tuple[_Points, NDArray[np.float64]]:
+    """Move a path to where it is farthest from the outline, by up to a cell's half; return those distances too."""
+    tangent = np.gradient(path, axis=0)
+    across = np.column_stack([-tangent[:, 1], tangent[:, 0]]) / _distance(tangent, np.zeros(2))[:, np.newaxis]
+    steps = np.linspace(-0.5, 0.5, _MIDDLE_STEPS)[:, np.newaxis]
+    places = path[:, np.newaxis] + steps * across[:, np.newaxis]
+    radius = border.query(places)[0]
+    best = (np.arange(len(path)), np.argmax(radius, axis=1))
+    return places[best], radius[best]
 
 
 def _along(path: _Points) -> NDArray[np.float64]:

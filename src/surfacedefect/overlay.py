@@ -31,7 +31,7 @@ DARK = (20, 20, 24)
 
 _FILL, _CASING, _TINT = 0.30, 0.75, 0.16  # opacities
 _FINE = 4  # outlines are drawn this many times finer, then averaged: smooth edges
-_BAND_BYTES = 24 * 2**20
+_BAND_BYTES = 6 * 2**20
 _LARGEST_SIDE_PX = 65_500  # what PNG and JPEG writers take
 
 
@@ -123,18 +123,20 @@ def draw_overlay(
     (400, 300)
     """
     frame = _frame(probability_map.width, probability_map.height, scale=scale, long_side_px=long_side_px)
-    outlines = [_placed(defect.polygon, frame) for defect in defects]
+    outlines = [_Outline.of(defect.polygon, frame) for defect in defects]
     source = None if scan is None else _Downwards(scan)
     stripe_px = max(3, round(font_size(frame.cols, frame.rows) / 3))
-    picture = np.empty((frame.rows, frame.cols, 3), np.uint8)
+    hatched = False
+    image = Image.new("RGB", (frame.cols, frame.rows))
     for start, stop in frame.bands():
         band = _photo(source, frame, start, stop)
         inspected = _inspected(probability_map, frame, start, stop)
+        hatched = hatched or not inspected.all()
         drawn = _masks(outlines, first_row=start, size=(frame.cols, stop - start), line_px=frame.line_px)
-        picture[start:stop] = _coloured(band, inspected, drawn, first_row=start, stripe_px=stripe_px)
-    image = Image.fromarray(picture)
+        coloured = _coloured(band, inspected, drawn, first_row=start, stripe_px=stripe_px)
+        image.paste(Image.fromarray(coloured), (0, start))
     labels = [f"#{number} {defect.kind} {defect.score:.2f}" for number, defect in enumerate(defects, start=1)]
-    add_labels(image, outlines, labels, margin_px=2 * frame.line_px)
+    add_labels(image, [outline.polygon for outline in outlines], labels, margin_px=2 * frame.line_px)
     if not caption:
         return image
     return add_caption(
@@ -143,6 +145,7 @@ def draw_overlay(
         counts=_counts(defects, coverage=probability_map.coverage),
         threshold=threshold,
         coverage=probability_map.coverage,
+        hatched=hatched,
         mm_per_px=None if probability_map.mm_per_px is None else probability_map.mm_per_px / frame.factor,
     )
 
@@ -173,12 +176,23 @@ def _counts(defects: Sequence[Defect], *, coverage: float) -> str:
     return f"{len(kinds)} defect{'s' if len(kinds) > 1 else ''}: {parts}"
 
 
-def _placed(polygon: Polygon, frame: _Frame) -> Polygon:
-    """Move a polygon to picture pixels, without detail that the picture cannot show."""
-    factors = np.array([frame.cols / frame.width, frame.rows / frame.height])
-    scaled = shapely.transform(polygon, lambda points: points * factors)
-    coarse = scaled.simplify(0.25, preserve_topology=True)
-    return coarse if isinstance(coarse, Polygon) and not coarse.is_empty else scaled
+@dataclass(frozen=True, slots=True)
+class _Outline:
+    """A defect in picture px, the rows it reaches over, and the middle of the line that runs around it outside."""
+
+    polygon: Polygon
+    rows: tuple[float, float]
+    around: shapely.Geometry
+
+    @classmethod
+    def of(cls, polygon: Polygon, frame: _Frame) -> _Outline:
+        factors = np.array([frame.cols / frame.width, frame.rows / frame.height])
+        placed = shapely.transform(polygon, lambda points: points * factors)
+        coarse = placed.simplify(0.25, preserve_topology=True)  # the picture cannot show more
+        if isinstance(coarse, Polygon) and not coarse.is_empty:
+            placed = coarse
+        around = placed.buffer(frame.line_px / 2, quad_segs=4).boundary
+        return cls(placed, (placed.bounds[1], placed.bounds[3]), around)
 
 
 class _Downwards:
@@ -237,23 +251,23 @@ class _Masks:
     casing: NDArray[np.float32]
 
 
-def _masks(outlines: Sequence[Polygon], *, first_row: int, size: tuple[int, int], line_px: float) -> _Masks | None:
+def _masks(outlines: Sequence[_Outline], *, first_row: int, size: tuple[int, int], line_px: float) -> _Masks | None:
     """Draw the outlines that reach into a band. Lines run outside of the damage, so that a hairline stays visible."""
     reach = math.ceil(line_px) + 2  # rows above and below, so that what is cut off by the band's edge is drawn alike
     cols, rows = size
-    near = [p for p in outlines if p.bounds[1] - reach < first_row + rows and p.bounds[3] + reach > first_row]
+    near = [one for one in outlines if one.rows[0] - reach < first_row + rows and one.rows[1] + reach > first_row]
     if not near:
         return None
     top = first_row - reach
     fill, line, casing = (Image.new("L", (cols * _FINE, (rows + 2 * reach) * _FINE)) for _ in range(3))
-    for polygon in sorted(near, key=lambda polygon: -polygon.area):  # a scratch on a dent is drawn over the dent
-        for part in shapely.get_parts(polygon.buffer(line_px / 2, quad_segs=4)):
-            for ring in (part.exterior, *part.interiors):
-                points = [*map(tuple, _fine_points(ring, first_row=top))]
-                ImageDraw.Draw(line).line(points, fill=255, width=round(line_px * _FINE), joint="curve")
-                ImageDraw.Draw(casing).line(points, fill=255, width=round((line_px + 2) * _FINE), joint="curve")
+    within = (-reach, top - reach, cols + reach, first_row + rows + 2 * reach)
+    for outline in sorted(near, key=lambda outline: -outline.polygon.area):  # a scratch on a dent is drawn over it
+        for piece in shapely.get_parts(shapely.clip_by_rect(outline.around, *within)):
+            points = [*map(tuple, _fine_points(piece, first_row=top))]
+            ImageDraw.Draw(line).line(points, fill=255, width=round(line_px * _FINE), joint="curve")
+            ImageDraw.Draw(casing).line(points, fill=255, width=round((line_px + 2) * _FINE), joint="curve")
         for mask, value in ((fill, 255), (line, 0), (casing, 0)):
-            _fill(mask, polygon, first_row=top, value=value)
+            _fill(mask, outline.polygon, first_row=top, value=value)
     whole = (np.asarray(mask.reduce(_FINE), np.float32)[reach : reach + rows, :, None] for mask in (fill, line, casing))
     return _Masks(*(share / np.float32(255) for share in whole))
 
@@ -270,11 +284,11 @@ def _coloured(
     clean = np.float32(1) if drawn is None else 1 - drawn.damage
     band = _mix(photo, BLUE, _TINT * clean)
     if not inspected.all():
-        grey = photo.mean(axis=2, keepdims=True)
+        grey = photo.mean(axis=2, keepdims=True, dtype=np.float32)
         rows = np.arange(first_row, first_row + len(photo))[:, None]
         stripes = ((rows + np.arange(photo.shape[1])) // stripe_px % 2 == 0)[..., None]
-        unseen = np.where(stripes, 0.45 * grey + 0.55 * np.array(GREY), 0.35 * grey + 0.65 * np.array(DARK))
-        band = np.where(inspected[..., None], band, unseen.astype(np.uint8))
+        unseen = np.where(stripes, _mix(grey, GREY, np.float32(0.55)), _mix(grey, DARK, np.float32(0.65)))
+        band = np.where(inspected[..., None], band, unseen)
     if drawn is None:
         return band
     band = _mix(band, DARK, _CASING * drawn.casing)
@@ -300,13 +314,15 @@ def _fill(mask: Image.Image, polygon: Polygon, *, first_row: int, value: int) ->
     mask.paste(value, (int(left), int(top)), own)
 
 
-def _fine_points(ring: shapely.LinearRing, *, first_row: int) -> NDArray[np.float64]:
+def _fine_points(ring: shapely.Geometry, *, first_row: int) -> NDArray[np.float64]:
     points: NDArray[np.float64] = (shapely.get_coordinates(ring) - (0, first_row)) * _FINE - 0.5
     return points
 
 
 def _mix(
-    picture: NDArray[np.uint8], colour: tuple[int, int, int], opacity: np.float32 | NDArray[np.float32]
+    picture: NDArray[np.uint8] | NDArray[np.float32],
+    colour: tuple[int, int, int],
+    opacity: np.float32 | NDArray[np.float32],
 ) -> NDArray[np.uint8]:
     target = np.asarray(colour, np.float32)
     mixed: NDArray[np.uint8] = (picture + (target - picture) * opacity + 0.5).astype(np.uint8)

@@ -112,6 +112,18 @@ def test_window_that_fails(run: Run, picture: Picture, tmp_path: Path) -> None:
     assert run("detect", path, "--out", out, "--on-error", "skip", "--json").stdout.count('"incomplete"') == 1
 
 
+def test_transparent_pixels_are_neither_damage_nor_missing(run: Run, picture: Picture, tmp_path: Path) -> None:
+    path = picture("door.png")
+    with Image.open(path) as image:
+        image.putalpha(Image.new("L", image.size, 255))
+        image.paste((0, 0, 0, 0), (0, 100, 200, 150))
+        image.save(path)
+    result = run("detect", path, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "out" / "door.geojson").read_text())
+    assert (record["coverage"], record["not_inspected"], len(record["features"])) == (1, None, 1)
+
+
 def test_same_stem_twice_overwrites_nothing(run: Run, picture: Picture, tmp_path: Path) -> None:
     one, two = picture("a/door.png"), picture("b/door.png", scratch=False)
     result = run("detect", one, two, one, "--out", tmp_path / "out", "--format", "geojson")

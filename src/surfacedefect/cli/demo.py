@@ -16,7 +16,9 @@ MOST_FALSE = 5
 
 
 def demo(
-    scan: Annotated[Path | None, typer.Option(help="Your own picture.  [default: a rendered 4096 x 3000 scan]")] = None,
+    scan: Annotated[
+        Path | None, typer.Option(help="Your own picture.", show_default="a rendered 4096 x 3000 scan")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results; made when missing.")] = Path("out/demo"),
 ) -> None:
     """Find the damage on a rendered scan, or on your own picture, and compare with the rendered truth."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,12 +20,13 @@ def train(
     ] = None,
     valid_images: Annotated[Path | None, typer.Option(help="Folder of those pictures.")] = None,
     kinds: Annotated[str, typer.Option(help="Damage kinds, as the COCO categories call them.")] = "scratch,dent",
-    steps: Annotated[int | None, typer.Option(help="Optimizer steps.  [default: the recipe's]")] = None,
-    batch: Annotated[int | None, typer.Option(help="Crops a step.  [default: the recipe's]")] = None,
-    crop: Annotated[int | None, typer.Option(help="Side of a crop in px.  [default: the recipe's]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every sample.  [default: the recipe's]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps.", show_default="the recipe's")] = None,
+    batch: Annotated[int | None, typer.Option(help="Crops a step.", show_default="the recipe's")] = None,
+    crop: Annotated[int | None, typer.Option(help="Side of a crop in px.", show_default="the recipe's")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every sample.", show_default="the recipe's")] = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the checkpoint; the same folder goes on.  [default: beside --out]")
+        Path | None,
+        typer.Option(help="Folder of the checkpoint; the same folder goes on.", show_default="beside --out"),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that prepare samples.")] = 1,
 ) -> None:
@@ -38,7 +39,7 @@ def train(
     if (valid_data is None) != (valid_images is None):
         raise OptionError("only one of --valid-data and --valid-images is given; expected both or neither")
     validation = AnnotatedFolder(valid_data, valid_images) if valid_data and valid_images else None
-    given = {"steps": steps, "batch": batch, "crop_px": crop, "seed": seed}
+    given: dict[str, Any] = {"steps": steps, "batch": batch, "crop_px": crop, "seed": seed}
     config = TrainingConfig(kinds=_options.split(kinds) or ())
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
     with steps_bar() as told:
