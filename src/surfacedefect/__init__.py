@@ -7,8 +7,7 @@
 `detect`, `probability_map` and `plan` are one call each; `Detector` keeps the model loaded for many scans.
 """
 
-from __future__ import annotations
-
+# No "from __future__ import annotations" here: it would hide the subpackage of that name.
 import importlib
 from typing import TYPE_CHECKING, Any
 

@@ -131,7 +131,7 @@ class ModelCard:
             record = json.loads(text)
             if not isinstance(record, dict):
                 raise TypeError(f"found a JSON {type(record).__name__}")
-            points = [
+            points: list[dict[str, Any]] = [
                 {key: math.nan if value is None else value for key, value in point.items()}
                 for point in record.pop("operating_points", ())
             ]

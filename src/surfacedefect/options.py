@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,14 +90,11 @@ class DetectOptions:
                 value is None or (_is_number(value) and 0 <= value < math.inf), name, value, "a number of px, 0 or more"
             )
         _expect(self.on_error in ("raise", "skip"), "on_error", self.on_error, "'raise' or 'skip'")
-        _expect(
-            self.kinds is None or (not isinstance(self.kinds, str) and len(self.kinds) > 0),
-            "kinds",
-            self.kinds,
-            "one or more names, such as ('scratch',)",
-        )
-        if self.kinds is not None:
-            object.__setattr__(self, "kinds", tuple(self.kinds))
+        kinds: object = self.kinds
+        if kinds is not None:
+            names = () if isinstance(kinds, str) or not isinstance(kinds, Iterable) else tuple(kinds)
+            _expect(len(names) > 0, "kinds", kinds, "one or more names, such as ('scratch',)")
+            object.__setattr__(self, "kinds", names)
 
     def kinds_for(self, card: ModelCard) -> tuple[str, ...]:
         """Return the kinds to report, in the card's order."""

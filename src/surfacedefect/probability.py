@@ -221,7 +221,7 @@ class ProbabilityMap:
             return self._arrays[0][band, rows, cols]
         first_row, last_row, _ = rows.indices(self.height)
         first_col, last_col, _ = cols.indices(self.width)
-        window = Window(first_col, first_row, last_col - first_col, last_row - first_row)  # type: ignore[no-untyped-call]
+        window = Window(first_col, first_row, last_col - first_col, last_row - first_row)
         with open_raster(self._path) as dataset:
             values: NDArray[np.uint8] = dataset.read(band + 1, window=window)
         return values
@@ -356,7 +356,7 @@ def write_bands(bands: Iterable[Band], frame: MapFrame, path: Path, *, counts: P
         for number, name in enumerate((*frame.kinds, "coverage"), 1):
             dataset.set_band_description(number, name)
         for start, stack in _whole_blocks(counter.watch(bands), frame.height):
-            window = Window(0, start, frame.width, stack.shape[1])  # type: ignore[no-untyped-call]
+            window = Window(0, start, frame.width, stack.shape[1])
             dataset.write(stack, window=window)
         counts = counts or PixelCount(counter.inspected_px, counter.data_px)
         dataset.update_tags(SURFACEDEFECT_INSPECTED_PX=counts.inspected_px, SURFACEDEFECT_DATA_PX=counts.data_px)

@@ -82,4 +82,7 @@ class TrainingConfig:
         known = {item.name for item in fields(cls)}
         if unknown := sorted(set(record) - known):
             raise TrainingError(f"unknown recipe entries {unknown}; expected some of {sorted(known)}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in record.items()})
+        entries: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in record.items()
+        }
+        return cls(**entries)

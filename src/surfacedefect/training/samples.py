@@ -175,7 +175,7 @@ def disturb(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     pixels = middle + (pixels - middle) * np.float32(rng.uniform(0.7, 1.3)) + np.float32(rng.normal(0, 8))
     if rng.random() < 0.6:
         pixels = pixels + _grain(pixels.shape, rng)
-    result = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+    result: NDArray[np.uint8] = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.4:
         buffer = io.BytesIO()
         Image.fromarray(result).save(buffer, "JPEG", quality=int(rng.integers(35, 96)))
