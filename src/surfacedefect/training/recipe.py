@@ -16,6 +16,12 @@ from surfacedefect.training.pictures import TrainingPicture, read_pictures
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """Among these the default threshold is chosen."""
+LEAST_AREA_PX = 200.0
+"""Smallest defect reported by default: about 1.4 x 1.4 mm where a pixel is 0.1 mm."""
+LEAST_PRECISION = 0.25
+"""Least share of the reported pixels that must be damaged at the default threshold."""
+NEAR_BEST = 0.95
+"""Thresholds whose pixel F1 is at least this share of the highest are as good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,7 @@ def train_model(
     card = ModelCard(
         name=out.stem,
         kinds=config.kinds,
+        least_area_px=LEAST_AREA_PX,
         summary="U-Net on EfficientNet-Lite0; probabilities are not calibrated",
         training={"recipe": recipe, "pictures": _counted(pictures), "history": result.history},
     )
@@ -118,12 +125,19 @@ def operating_points(weights: Path, validation: AnnotatedFolder) -> tuple[Operat
 
 
 def best_points(points: tuple[OperatingPoint, ...], kinds: tuple[str, ...]) -> list[OperatingPoint]:
-    """Return for each kind the point with the highest pixel F1; a kind that was never seen has none."""
+    """Return for each kind the point to use by default; a kind that was never found has none.
+
+    Pixel F1 is flat around its highest value while false alarms are not: so of the points within 5 % of it the highest
+    threshold is taken. Points at which under a quarter of the reported pixels are damaged are left out.
+    """
     best = []
     for kind in kinds:
         known = [point for point in points if point.kind == kind and _pixel_f1(point) > 0]
-        if known:
-            best.append(max(known, key=_pixel_f1))
+        usable = [point for point in known if point.pixel_precision >= LEAST_PRECISION] or known
+        if usable:
+            highest = max(map(_pixel_f1, usable))
+            near = [point for point in usable if _pixel_f1(point) >= NEAR_BEST * highest]
+            best.append(max(near, key=lambda point: point.threshold))
     return best
 
 
