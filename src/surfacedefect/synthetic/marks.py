@@ -210,9 +210,7 @@ def blob_radius(rng: np.random.Generator, theta: Float, *, rough: float) -> Floa
     return radius.clip(0.35, 1.8)
 
 
-def _polar(
-    canvas: _Canvas, xy: tuple[float, float], angle: float, aspect: float
-) -> tuple[Float, Float, Float]:
+def _polar(canvas: _Canvas, xy: tuple[float, float], angle: float, aspect: float) -> tuple[Float, Float, Float]:
     """Give the distance (px, of the long axis) and angle of every pixel centre around xy, and how far along it is."""
     x = np.arange(canvas.width, dtype=np.float32)[None] + np.float32(canvas.left + 0.5 - xy[0])
     y = np.arange(canvas.height, dtype=np.float32)[:, None] + np.float32(canvas.top + 0.5 - xy[1])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from surfacedefect._files import atomic_path, write_text
 from surfacedefect.errors import TrainingError, require
@@ -22,6 +23,10 @@ from surfacedefect.training.samples import Samples
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+VALIDATION_PX = 1024
+"""Largest side of what is validated at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,24 +171,34 @@ def loss_of(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, *,
 
 
 def validate(network: nn.Module, pictures: Sequence[TrainingPicture], config: TrainingConfig) -> dict[str, float]:
-    """Return the pixel average precision of each kind over whole pictures, doubt left out; ``nan`` without damage."""
+    """Return the pixel average precision of each kind, doubt left out; ``nan`` without damage of that kind."""
     torch = require("torch", extra="train")
     counts = np.zeros((len(config.kinds), 2, 256), np.int64)
     network.eval()
     device = next(network.parameters()).device
     with torch.inference_mode():
-        for picture in pictures:
-            height, width = (size // 32 * 32 for size in picture.labels.shape)
-            pixels = torch.from_numpy(picture.image[None, :height, :width].copy()).to(device)
+        for image, labels in _parts(pictures):
+            pixels = torch.from_numpy(image[None].copy()).to(device)
             inputs = (pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).to(memory_format=torch.channels_last)
             found = (torch.sigmoid(network(inputs).float())[0] * 255).round().to(torch.uint8).cpu().numpy()
-            labels = picture.labels[:height, :width]
             counted = (labels & IGNORED_BIT) == 0
             for bit in range(len(config.kinds)):
                 truth = ((labels[counted] >> bit) & 1).astype(np.int64)
                 codes = found[bit][counted].astype(np.int64) + 256 * truth
                 counts[bit] += np.bincount(codes, minlength=512).reshape(2, 256)
     return {f"ap_{kind}": _average_precision(*counts[bit]) for bit, kind in enumerate(config.kinds)}
+
+
+def _parts(pictures: Sequence[TrainingPicture]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Cut pictures into parts that fit into memory; what is left over below a multiple of 32 px is dropped."""
+    for picture in pictures:
+        height, width = picture.labels.shape
+        for top in range(0, height, VALIDATION_PX):
+            for left in range(0, width, VALIDATION_PX):
+                bottom = top + min(VALIDATION_PX, height - top) // 32 * 32
+                right = left + min(VALIDATION_PX, width - left) // 32 * 32
+                if bottom > top and right > left:
+                    yield picture.image[top:bottom, left:right], picture.labels[top:bottom, left:right]
 
 
 def _average_precision(clean: np.ndarray[Any, Any], damaged: np.ndarray[Any, Any]) -> float:
