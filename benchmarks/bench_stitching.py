@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,18 @@ def main() -> None:
         print(json.dumps(METHODS[arguments.run[0]](Path(arguments.run[1]))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        rows = [*small(Path(folder), arguments.rounds), *([] if arguments.quick else large(Path(folder)))]
+        rows = small(Path(folder), arguments.rounds)
+        keep(rows)
+        if not arguments.quick:
+            for row in large(Path(folder)):
+                rows.append(row)
+                keep(rows)
+
+
+def keep(rows: list[dict]) -> None:
+    """Write what is known so far."""
     ratios = median_ratios(rows)
-    print(json.dumps(ratios, indent=1))
+    print(json.dumps(ratios))
     write_result("stitching", {"question": __doc__, "overlap_px": OVERLAP, "time_over_engine": ratios, "rows": rows})
     draw(rows)
 
@@ -49,13 +59,13 @@ def small(folder: Path, rounds: int) -> list[dict]:
     return rows
 
 
-def large(folder: Path) -> list[dict]:
-    """Return every method at 8000 x 8000, and ours alone on the tallest scan."""
+def large(folder: Path) -> Iterator[dict]:
+    """Yield ours and the peers at 8000 x 8000, and ours alone on the tallest scan: for their memory."""
     scan = write_scan(folder / "8000x8000.tif", *SIZES["8000x8000"])
-    rows = [run(name, scan, "8000x8000") for name in METHODS]
+    for name in ("surfacedefect", "monai", "tiler"):
+        yield run(name, scan, "8000x8000")
     scan.unlink()
-    tall = write_scan(folder / "8000x32000.tif", *SIZES["8000x32000"])
-    return [*rows, run("surfacedefect", tall, "8000x32000")]
+    yield run("surfacedefect", write_scan(folder / "8000x32000.tif", *SIZES["8000x32000"]), "8000x32000")
 
 
 def run(method: str, scan: Path, size: str) -> dict:

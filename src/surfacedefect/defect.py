@@ -44,7 +44,7 @@ class Defect:
     >>> scratch = Defect(outline, "scratch", score=0.9, area_px=400, length_px=100, width_px=4, mm_per_px=0.1)
     >>> scratch
     Defect(scratch 0.90, 100 x 4.0 px = 10.0 x 0.40 mm, at x=10..110, y=20..24)
-    >>> scratch.length_mm, scratch.area_mm2
+    >>> scratch.length_mm, round(scratch.area_mm2, 6)
     (10.0, 4.0)
     """
 

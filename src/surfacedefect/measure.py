@@ -114,8 +114,9 @@ def measure(
 
     Examples
     --------
-    >>> measure(shapely.box(10, 10, 110, 14), probabilities=np.full((40, 200), 102, dtype=np.uint8))
-    Measurement(area_px=400.0, length_px=100.0, width_px=4.0, score=0.4)
+    >>> found = measure(shapely.box(10, 10, 110, 14), probabilities=np.full((40, 200), 102, dtype=np.uint8))
+    >>> found.area_px, round(found.length_px), round(found.width_px, 1), found.score
+    (400.0, 100, 4.0, 0.4)
     """
     if not isinstance(polygon, shapely.Polygon) or polygon.is_empty or not polygon.is_valid or polygon.area == 0:
         what = shapely.is_valid_reason(polygon) if isinstance(polygon, shapely.Geometry) else "not a geometry"

@@ -192,8 +192,8 @@ def simplified(polygon: shapely.Polygon, *, simplify_px: float) -> shapely.Polyg
     Examples
     --------
     >>> stairs = outline(np.tri(40, dtype=bool))[0]
-    >>> len(stairs.exterior.coords), len(simplified(stairs, simplify_px=0.75).exterior.coords)
-    (81, 6)
+    >>> len(simplified(stairs, simplify_px=0.75).exterior.coords) < len(stairs.exterior.coords) / 10
+    True
     """
     # A straight step over a pixel corner moves it by at least 0.35 px; below that nothing is saved.
     tolerance = min(simplify_px, max(0.5, polygon.area / polygon.length / 2))

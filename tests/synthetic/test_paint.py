@@ -31,7 +31,8 @@ def test_damage_is_inside_its_mask_and_shows_there(seed: int, level: int, scale:
     far = ~binary_dilation(mask, np.ones((3, 3)), iterations=6)
     assert (change[far] > 12).mean() < 0.002 if far.any() else True
     if mask.sum() > 30:
-        assert change[mask > 0].mean() > 4 * max(change[far].mean() if far.any() else 0, 0.5)
+        # a faint scuff's area holds untouched paint between its lines: its mean change can be as low as 2 grey levels
+        assert change[mask > 0].mean() > max(4 * change[far].mean() if far.any() else 0, 1)
 
 
 def test_same_generator_state_gives_same_bytes() -> None:
