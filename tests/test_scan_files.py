@@ -15,6 +15,7 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pictures import all_valid, picture, whole, write_tiff
 from PIL import Image, ImageOps
 from rasterio.enums import ColorInterp
 
@@ -27,21 +28,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreference
 FAST = Image.Quantize.FASTOCTREE
 
 
-def picture(height: int, width: int, *, bands: int = 3, seed: int = 0) -> NDArray[np.uint8]:
-    """A smooth picture with some noise, as JPEG likes it, unlike its own turned and mirrored copies."""
-    rows, columns = np.mgrid[:height, :width]
-    planes = [(rows * (3 + band) + columns * (2 - band)) // 4 % 200 for band in range(bands)]
-    noise = np.random.default_rng(seed).integers(0, 40, (height, width, bands))
-    return (np.stack(planes, axis=-1) + noise).astype(np.uint8)
-
-
-def whole(scan: Scan, step: int = 37) -> NDArray[np.uint8]:
-    """All rows of a scan, in bands that fit no block size."""
-    bands = [scan.rows(top, min(top + step, scan.height)) for top in range(0, scan.height, step)]
-    assert all(band.flags.c_contiguous and band.dtype == np.uint8 for band in bands)
-    return np.concatenate(bands)
-
-
 def decoded(path: Path) -> NDArray[np.uint8]:
     """What another reader makes of a file: GDAL of a JPEG, where it differs a little from Pillow, else Pillow."""
     with Image.open(path) as image:
@@ -50,25 +36,6 @@ def decoded(path: Path) -> NDArray[np.uint8]:
             return np.asarray(image.convert("RGB"))
     with rasterio.open(path) as dataset:
         return np.moveaxis(np.broadcast_to(dataset.read(), (3, dataset.height, dataset.width)), 0, -1)
-
-
-def all_valid(scan: Scan, step: int = 37) -> NDArray[np.bool_]:
-    bands = []
-    for top in range(0, scan.height, step):
-        stop = min(top + step, scan.height)
-        valid = scan.valid_rows(top, stop)
-        bands.append(np.ones((stop - top, scan.width), np.bool_) if valid is None else valid)
-    return np.concatenate(bands)
-
-
-def write_tiff(path: Path, array: NDArray[Any], **options: Any) -> Path:
-    """Write (rows, columns, bands) with rasterio."""
-    array = array[..., np.newaxis] if array.ndim == 2 else array
-    height, width, count = array.shape
-    profile = {"driver": "GTiff", "width": width, "height": height, "count": count, "dtype": array.dtype, **options}
-    with rasterio.open(path, "w", **profile) as dataset:
-        dataset.write(np.moveaxis(array, -1, 0))
-    return path
 
 
 def png_bytes(array: NDArray[np.uint16]) -> bytes:

@@ -3,52 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from pictures import all_valid, picture, whole, write_tiff
 from PIL import Image, ImageOps, PngImagePlugin
 
 from surfacedefect.scan import Scan
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-
-
-def picture(height: int, width: int, *, bands: int = 3, seed: int = 0) -> NDArray[np.uint8]:
-    """A smooth picture with some noise, as JPEG likes it, unlike its own turned and mirrored copies."""
-    rows, columns = np.mgrid[:height, :width]
-    planes = [(rows * (3 + band) + columns * (2 - band)) // 4 % 200 for band in range(bands)]
-    noise = np.random.default_rng(seed).integers(0, 40, (height, width, bands))
-    return (np.stack(planes, axis=-1) + noise).astype(np.uint8)
-
-
-def whole(scan: Scan, step: int = 37) -> NDArray[np.uint8]:
-    """All rows of a scan, in bands that fit no block size."""
-    bands = [scan.rows(top, min(top + step, scan.height)) for top in range(0, scan.height, step)]
-    assert all(band.flags.c_contiguous and band.dtype == np.uint8 for band in bands)
-    return np.concatenate(bands)
-
-
-def all_valid(scan: Scan, step: int = 37) -> NDArray[np.bool_]:
-    bands = []
-    for top in range(0, scan.height, step):
-        stop = min(top + step, scan.height)
-        valid = scan.valid_rows(top, stop)
-        bands.append(np.ones((stop - top, scan.width), np.bool_) if valid is None else valid)
-    return np.concatenate(bands)
-
-
-def write_tiff(path: Path, array: NDArray[Any], **options: Any) -> Path:
-    """Write (rows, columns, bands) with rasterio."""
-    array = array[..., np.newaxis] if array.ndim == 2 else array
-    height, width, count = array.shape
-    profile = {"driver": "GTiff", "width": width, "height": height, "count": count, "dtype": array.dtype, **options}
-    with rasterio.open(path, "w", **profile) as dataset:
-        dataset.write(np.moveaxis(array, -1, 0))
-    return path
 
 
 def with_orientation(path: Path, array: NDArray[np.uint8], orientation: int) -> None:

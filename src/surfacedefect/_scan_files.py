@@ -11,8 +11,6 @@ import contextlib
 import io
 import operator
 import struct
-import threading
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
+from surfacedefect._raster import OPENING, quiet
 from surfacedefect._scan_rows import ArrayRows, DatasetRows, Rows, gdal_settings
 from surfacedefect.errors import ScanError, ScanTooLargeError, SurfaceDefectError
 
@@ -86,7 +85,7 @@ def _rows_through_gdal(source: Path | bytes, header: _Header, *, name: str, max_
     with contextlib.ExitStack() as resources:
         opened = resources.enter_context(MemoryFile(source)) if isinstance(source, bytes) else source
         # Rasterio warns of pictures without georeferencing, which nearly all are.
-        with gdal_settings(max_pixels=max_pixels), _quiet():
+        with gdal_settings(max_pixels=max_pixels), quiet():
             dataset = resources.enter_context(rasterio.open(opened, driver=header.driver))
         rows = _rows_of_dataset(dataset, header, name=name, max_pixels=max_pixels)
         if isinstance(rows, DatasetRows):
@@ -116,7 +115,7 @@ def _rows_of_dataset(dataset: Any, header: _Header, *, name: str, max_pixels: in
 def _decoded_by_pillow(stream: IO[bytes], start: bytes, *, name: str, max_pixels: int) -> Rows:
     formats = [name for name in _PILLOW_FORMATS if name in _registered_formats()]
     try:
-        with _quiet():
+        with quiet():
             image = Image.open(stream, formats=formats)
     except UnidentifiedImageError as error:
         raise ScanError(f"{name}: found {_found(start)}, {_READABLE}; check that it is the right file") from error
@@ -162,7 +161,7 @@ class _Header:
 
 def _jpeg_header(stream: IO[bytes], *, name: str) -> _Header | None:
     try:
-        with _quiet():
+        with quiet():
             image = Image.open(stream, formats=["JPEG"])
             orientation = _orientation(image)
     except UnidentifiedImageError as error:
@@ -192,7 +191,7 @@ def _png_header(stream: IO[bytes], *, name: str) -> _Header:
         image.info["exif"] = kept[b"eXIf"]
     else:
         # Older programs put EXIF into a text. What Pillow has against the file is no matter here: GDAL will read it.
-        with _quiet(), contextlib.suppress(Exception):
+        with quiet(), contextlib.suppress(Exception):
             image = Image.open(stream, formats=["PNG"])
     orientation = _orientation(image, getexif=Image.Image.getexif)
     return _Header("PNG", orientation, sequential=kept[b"IHDR"][12:13] == b"\0")
@@ -289,28 +288,19 @@ def _stream(source: Path | bytes) -> IO[bytes]:
     return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
 
 
-_OPENING = threading.RLock()
 _pillow_limits: list[tuple[int | None, bool]] = []
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No warnings of the readers; one thread at a time, as the filters are the process's."""
-    with _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @contextlib.contextmanager
 def _own_pillow_limits() -> Iterator[None]:
     """Let ``max_pixels`` and our strictness rule, not Pillow's globals; the last one to leave puts them back."""
-    with _OPENING:
+    with OPENING:
         _pillow_limits.append((Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES))
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
     try:
         yield
     finally:
-        with _OPENING:
+        with OPENING:
             limits = _pillow_limits[0]
             _pillow_limits.pop()
             if not _pillow_limits:

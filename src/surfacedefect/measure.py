@@ -6,7 +6,7 @@ mean probability over the pixels whose centre lies in the polygon.
 
 A skeleton of pixels alone would be off by more than what is charged, so:
 
-- A chain of pixels is up to 8 % too long, depending on its angle. `_Skeleton.of` smooths the chain; the usual weights
+- A chain of pixels is up to 8 % too long, depending on its angle. `_smooth` takes the steps out; the usual weights
   for straight and diagonal steps (Vossepoel and Smeulders, "Vector code probability and metrication error in the
   representation of straight lines of finite length", 1982) leave up to 3 % and do not help curves.
 - The skeleton of a bar forks into its corners. `_tip` cuts the fork off, and `_reach` goes on along the middle instead.
@@ -38,18 +38,17 @@ if TYPE_CHECKING:
 # the thickness at or above the third.
 _MOST_CELLS = 64_000_000
 _MOST_WORK = 15_000_000
-_LEAST_THICKNESS = 4.0
-# A hole with at least this share of the area within the outer outline makes the polygon a loop.
+_LEAST_THICKNESS = 3.0
+# Below this thickness in cells, that of two pixels that touch at a corner, their centres say little.
+_SLIVER_THICKNESS = 0.4
+# A hole with at least this share of the area within the outer outline makes a loop; smaller ones are filled.
 _LOOP_SHARE = 0.05
 # An end is a fork into a corner up to where a disc within the outline comes within this many of its radii of the tip,
 # and is larger than at the tip by this factor. The fork of a straight bar lies 1.41 radii from its corners.
 _FORK_REACH = 2.0
 _FORK_GROWTH = 1.5
 # A bend at an end whose sag is below this is more likely one of the skeleton than of the polygon.
-_LEAST_SAG_PX = 1.0
-# Places along the path at which the width is taken, and steps across it in which its middle is sought.
-_WIDTH_PLACES = 512
-_MIDDLE_STEPS = 5
+_LEAST_SAG_PX = 0.4
 # Rows of probabilities looked at together.
 _SCORE_ROWS = 1024
 # Steps there and back of Taubin's smoothing, and how often on a line without thickness.
@@ -89,8 +88,8 @@ def measure(
 
     A shape so compact that no path is left once its ends are cut back (a disc, a square) is as long as the longer side
     of its smallest enclosing rectangle and as wide as twice its greatest distance to the outline. A closed loop is as
-    long as its whole middle line; a hole counts as a loop from 5 % of the enclosed area, smaller ones are walked round
-    on the shorter side. A polygon too thin for the pixel grid is as wide as its area over its length. A polygon whose
+    long as its whole middle line; a hole makes a loop from 5 % of the enclosed area, and smaller ones are as if filled
+    for length and width. A polygon too thin for the pixel grid is as wide as its area over its length. A polygon whose
     bounding box is over 64 million pixels, or that is large and thick, is measured on a coarser grid.
 
     Parameters
@@ -124,9 +123,13 @@ def measure(
             f"polygon is a {type(polygon).__name__} ({what}), expected one valid shapely.Polygon with an area; "
             "repair it with shapely.make_valid and measure its parts"
         )
-    grid = _Grid.of(polygon)
+    filled = _filled(polygon)
+    grid = _Grid.of(filled)
     length, width = _extent(grid)
-    score = math.nan if probabilities is None else _score(polygon, grid, probabilities, origin)
+    score = math.nan
+    if probabilities is not None:
+        inside = grid.inside if filled is polygon and grid.cell_px == 1 else None
+        score = _score(polygon, probabilities, origin, inside=inside)
     return Measurement(area_px=float(polygon.area), length_px=length, width_px=width, score=score)
 
 
@@ -150,13 +153,14 @@ def measure_mask(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> tuple[float, fl
 
     Examples
     --------
-    >>> measure_mask(np.ones((3, 50), dtype=bool))
+    >>> length_px, width_px = measure_mask(np.ones((3, 50), dtype=bool))
+    >>> round(length_px, 6), round(width_px, 6)
     (50.0, 3.0)
     """
     parts = outline(mask)
     if not parts:
         raise OptionError("mask has no pixel inside, expected at least one; there is nothing to measure")
-    return max(_extent(_Grid.of(part)) for part in parts)
+    return max(_extent(_Grid.of(_filled(part))) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,26 +183,33 @@ class _Grid:
         return cls(local, cell, _rasterised(local, shape=shape))
 
 
-def _score(polygon: shapely.Polygon, grid: _Grid, probabilities: NDArray[np.uint8], origin: tuple[int, int]) -> float:
+def _score(
+    polygon: shapely.Polygon,
+    probabilities: NDArray[np.uint8],
+    origin: tuple[int, int],
+    *,
+    inside: NDArray[np.bool_] | None,
+) -> float:
+    """Return the mean probability over the polygon's pixels, which are ``inside`` its bounds when known."""
     left, top, right, bottom = _box(polygon)
-    rows, cols = probabilities.shape
-    x, y = origin
-    if left < x or top < y or right > x + cols or bottom > y + rows or probabilities.dtype != np.uint8:
+    shape, (x, y) = probabilities.shape, map(int, origin)
+    known = len(shape) == 2 and probabilities.dtype == np.uint8 and (x, y) == tuple(origin)
+    if not known or left < x or top < y or right > x + shape[1] or bottom > y + shape[0]:
         raise OptionError(
-            f"probabilities are {probabilities.dtype} of {cols} x {rows} px from {origin}, the polygon reaches from "
-            f"({left}, {top}) to ({right}, {bottom}), expected uint8 that covers it; read a larger window"
+            f"probabilities are {probabilities.dtype} of shape {shape} from {origin} and the polygon reaches from "
+            f"({left}, {top}) to ({right}, {bottom}), expected uint8 (rows, columns) that covers it; read a larger part"
         )
     columns = slice(left - x, right - x)
-    if grid.cell_px == 1 and grid.inside.any():
-        return float(np.mean(probabilities[top - y : bottom - y, columns][grid.inside])) / 255
+    if inside is not None and inside.any():
+        return float(np.mean(probabilities[top - y : bottom - y, columns][inside])) / 255
     # A polygon between the pixel centres has the pixels that it touches.
     for all_touched in (False, True):
         total = count = 0
         for start in range(top, bottom, _SCORE_ROWS):
             stop = min(start + _SCORE_ROWS, bottom)
             part = shapely.clip_by_rect(polygon, left, start, right, stop)
-            shape, corner = (stop - start, right - left), (left, start)
-            inside = _rasterised(part, shape=shape, corner=corner, all_touched=all_touched)
+            size = (stop - start, right - left)
+            inside = _rasterised(part, shape=size, corner=(left, start), all_touched=all_touched)
             total += int(np.sum(probabilities[start - y : stop - y, columns][inside], dtype=np.int64))
             count += int(np.count_nonzero(inside))
         if count:
@@ -209,19 +220,21 @@ def _score(polygon: shapely.Polygon, grid: _Grid, probabilities: NDArray[np.uint
 def _extent(grid: _Grid) -> tuple[float, float]:
     """Return length and width in pixels."""
     polygon, thickness = grid.polygon, _thickness(grid.polygon)
-    skeleton = _Skeleton.of(grid.inside, thickness=thickness)
-    if skeleton.is_connected:
-        length, width = _path_extent(polygon, skeleton, step=1 / grid.cell_px)
+    skeleton = _Skeleton.of(grid.inside)
+    path = skeleton.longest(loop=bool(polygon.interiors))
+    if path is not None and thickness >= _SLIVER_THICKNESS:
+        length, width = _path_extent(polygon, skeleton, path, step=1 / grid.cell_px)
     else:
         touched = _rasterised(polygon, shape=grid.inside.shape, all_touched=True)
-        length, width = _sliver_extent(polygon, _Skeleton.of(touched, thickness=thickness))
+        length, width = _sliver_extent(polygon, _Skeleton.of(touched))
     return float(grid.cell_px * length), float(grid.cell_px * min(width, length))
 
 
-def _path_extent(polygon: shapely.Polygon, skeleton: _Skeleton, *, step: float) -> tuple[float, float]:
+def _path_extent(
+    polygon: shapely.Polygon, skeleton: _Skeleton, indices: _Indices, *, step: float
+) -> tuple[float, float]:
     border = _border(polygon, step=step)
-    indices = skeleton.longest(loop=_is_loop(polygon))
-    path = skeleton.points[indices]
+    path = _smooth(skeleton.points[indices], rounds=round(_SMOOTHING_ROUNDS + _thickness(polygon) / 2))
     radius = border.query(path)[0]
     along = _along(path)
     first_is_tip, last_is_tip = skeleton.degree[indices[[0, -1]]] <= 1
@@ -246,7 +259,8 @@ def _compact_extent(polygon: shapely.Polygon, border: cKDTree, path: _Points) ->
     steps = np.linspace(-1, 1, 5)
     around = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 1, 2)
     points = (path + around).reshape(-1, 2)
-    points = points[shapely.contains_xy(polygon, points)]
+    inner = shapely.get_coordinates(shapely.point_on_surface(polygon))
+    points = np.concatenate([inner, points[shapely.contains_xy(polygon, points)]])
     radius = border.query(points)[0]
     centre = shapely.Point(points[np.argmax(radius)])
     return _longer_side(polygon), 2 * max(float(radius.max()), centre.distance(polygon.boundary))
@@ -255,22 +269,22 @@ def _compact_extent(polygon: shapely.Polygon, border: cKDTree, path: _Points) ->
 def _sliver_extent(polygon: shapely.Polygon, skeleton: _Skeleton) -> tuple[float, float]:
     """Return the extent of a polygon whose pixels, taken by their centres, do not hang together."""
     length = _longer_side(polygon)
-    if skeleton.is_connected:
-        path = skeleton.points[skeleton.longest(loop=_is_loop(polygon))]
-        length = max(length, float(_along(path)[-1]))
+    path = skeleton.longest(loop=bool(polygon.interiors))
+    if path is not None:
+        length = max(length, float(_along(skeleton.points[path])[-1]))
     return length, polygon.area / max(length, float(skeleton.steps.sum()) / 2)
 
 
 @dataclass(frozen=True, slots=True)
 class _Skeleton:
-    """A graph of skeleton pixels, smoothed."""
+    """A graph of skeleton pixels."""
 
     points: _Points
     degree: _Indices
     steps: Any  # a scipy.sparse.csr_array of the lengths from point to point, symmetric
 
     @classmethod
-    def of(cls, mask: NDArray[np.bool_], *, thickness: float) -> Self:
+    def of(cls, mask: NDArray[np.bool_]) -> Self:
         from scipy import sparse
         from skimage import morphology
 
@@ -282,30 +296,27 @@ class _Skeleton:
         both = (np.concatenate([start, end]), np.concatenate([end, start]))
         steps = sparse.csr_array((np.ones(2 * len(start)), both), shape=(len(points), len(points)))
         degree = np.diff(steps.indptr).astype(np.intp)
-        # Each round moves a point towards the mean of its neighbours and then back by a little more, which smooths
-        # without shrinking (Taubin, "A signal processing approach to fair surface design", 1995); tips stay.
-        share: _Points = np.where(degree > 1, 1.0 / np.maximum(degree, 1), 0.0)[:, np.newaxis]
-        inner = (degree > 1)[:, np.newaxis]
-        for _ in range(round(_SMOOTHING_ROUNDS + thickness / 2)):
-            for part in _SMOOTHING:
-                points = points + part * (share * (steps @ points) - inner * points)
-        steps.data = _distance(points[np.repeat(np.arange(len(points)), degree)], points[steps.indices])
+        # Steps of pixels are too long by an amount that depends on their angle; smoothed a little they can be compared.
+        share: _Points = 1 / (degree + 1.0)[:, np.newaxis]
+        smooth = points
+        for _ in range(3):
+            smooth = np.where(share < 0.5, share * (steps @ smooth + smooth), smooth)
+        steps.data = _distance(smooth[np.repeat(np.arange(len(points)), degree)], smooth[steps.indices])
         return cls(points, degree, steps)
 
-    @property
-    def is_connected(self) -> bool:
-        from scipy.sparse import csgraph
-
-        return len(self.points) > 0 and csgraph.connected_components(self.steps, return_labels=False) == 1
-
-    def longest(self, *, loop: bool) -> _Indices:
-        """Return the points of the longest path.
+    def longest(self, *, loop: bool) -> _Indices | None:
+        """Return the points of the longest path, or None when the skeleton is empty or in several parts.
 
         Without a loop that is the longest of the shortest paths between two points, exact for a tree. With one, the
         graph is first made a tree: that of the shortest ways from one end of that path, which opens every loop at its
         far side. Of both ends, the one that leaves the longer path is taken.
         """
-        path, _ = _farthest(self.steps, int(_farthest(self.steps, 0)[0][0]))
+        if not len(self.points):
+            return None
+        path, before = _farthest(self.steps, 0)
+        if np.count_nonzero(before < 0) > 1:  # not only the root
+            return None
+        path, _ = _farthest(self.steps, int(path[0]))
         if not loop:
             return path
         opened = [self._opened(int(root)) for root in (path[0], path[-1])]
@@ -351,6 +362,20 @@ def _neighbours(rows: _Indices, cols: _Indices, *, width: int) -> tuple[_Indices
     return start, np.concatenate([other[other >= 0] for other in pairs])
 
 
+def _smooth(path: _Points, *, rounds: int) -> _Points:
+    """Smooth a path without shrinking it; its ends stay.
+
+    Each round moves every point towards the middle of its neighbours and then back by a little more (Taubin, "A signal
+    processing approach to fair surface design", 1995).
+    """
+    kernel = np.ones(1)
+    for part in _SMOOTHING * rounds:
+        kernel = np.convolve(kernel, [part / 2, 1 - part, part / 2])
+    margin = len(kernel) // 2
+    wide = np.pad(path, ((margin, margin), (0, 0)), mode="reflect", reflect_type="odd")
+    return np.column_stack([np.convolve(wide[:, axis], kernel, mode="valid") for axis in (0, 1)])
+
+
 def _border(polygon: shapely.Polygon, *, step: float) -> cKDTree:
     """Return points along an outline without the steps of its pixels, which are ``step`` wide."""
     from scipy.spatial import cKDTree
@@ -386,12 +411,13 @@ def _reach(polygon: shapely.Polygon, path: _Points, radius: float) -> float:
     along = _along(path)
     near = max(3, int(np.searchsorted(along, max(6.0, 6 * radius))))
     start, seen = path[:near] - path[0], along[:near]
-    fit = np.polynomial.polynomial.polyfit(seen, start, 2)
-    # A bend of under a pixel is more likely one of the skeleton than of the polygon.
-    if seen[-1] < 6 or float(np.hypot(*fit[2])) * (seen[-1] / 2) ** 2 < _LEAST_SAG_PX:
-        fit = np.polynomial.polynomial.polyfit(seen, start, 1)
+    powers = np.vander(seen, 3)
+    fit = np.linalg.lstsq(powers, start)[0]
+    # A bend of so little is more likely one of the skeleton than of the polygon.
+    if seen[-1] < 6 or float(np.hypot(*fit[0])) * (seen[-1] / 2) ** 2 < _LEAST_SAG_PX:
+        fit[0], fit[1:] = 0.0, np.linalg.lstsq(powers[:, 1:], start)[0]
     ahead = -np.linspace(0, 4 * radius + 4, 9)
-    line = path[0] + np.polynomial.polynomial.polyval(ahead, fit).T - fit[0]
+    line = path[0] + np.vander(ahead, 3) @ fit - fit[2]
     half = max(0.25, radius / 4)
     strip = shapely.LineString(line).buffer(half, cap_style="flat")
     parts = [part for part in shapely.get_parts(polygon.intersection(strip)) if part.area > 0]
@@ -405,7 +431,7 @@ def _centred(border: cKDTree, path: _Points) -> tuple[_Points, NDArray[np.float6
     """Move a path to where it is farthest from the outline, by up to a cell's half; return those distances too."""
     tangent = np.gradient(path, axis=0)
     across = np.column_stack([-tangent[:, 1], tangent[:, 0]]) / _distance(tangent, np.zeros(2))[:, np.newaxis]
-    steps = np.linspace(-0.5, 0.5, _MIDDLE_STEPS)[:, np.newaxis]
+    steps = np.linspace(-0.5, 0.5, 5)[:, np.newaxis]
     places = path[:, np.newaxis] + steps * across[:, np.newaxis]
     radius = border.query(places)[0]
     best = (np.arange(len(path)), np.argmax(radius, axis=1))
@@ -428,9 +454,11 @@ def _thickness(polygon: shapely.Polygon) -> float:
     return float(2 * polygon.area / polygon.length)
 
 
-def _is_loop(polygon: shapely.Polygon) -> bool:
-    holes = [shapely.Polygon(hole).area for hole in polygon.interiors]
-    return bool(holes) and max(holes) >= _LOOP_SHARE * (polygon.area + sum(holes))
+def _filled(polygon: shapely.Polygon) -> shapely.Polygon:
+    """Return a polygon without its small holes; itself when it has none."""
+    whole = shapely.Polygon(polygon.exterior)
+    large = [hole for hole in polygon.interiors if shapely.Polygon(hole).area >= _LOOP_SHARE * whole.area]
+    return polygon if len(large) == len(polygon.interiors) else shapely.Polygon(polygon.exterior, large)
 
 
 def _longer_side(polygon: shapely.Polygon) -> float:

@@ -355,7 +355,7 @@ def write_bands(bands: Iterable[Band], frame: MapFrame, path: Path, *, counts: P
         dataset.update_tags(**tags)
         for number, name in enumerate((*frame.kinds, "coverage"), 1):
             dataset.set_band_description(number, name)
-        for start, stack in _whole_blocks(counter.watch(bands), frame.height):
+        for start, stack in _whole_blocks(counter.watch(bands), frame):
             window = Window(0, start, frame.width, stack.shape[1])
             dataset.write(stack, window=window)
         counts = counts or PixelCount(counter.inspected_px, counter.data_px)
@@ -385,18 +385,20 @@ def _disk_errors(path: Path) -> Iterator[None]:
         raise OutputError(f"'{path}' cannot be written: {error}; is the disk full?") from error
 
 
-def _whole_blocks(bands: Iterable[Band], height: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Gather bands of any height into rows of whole tiles, coverage as the last band."""
-    start, waiting = 0, None
+def _whole_blocks(bands: Iterable[Band], frame: MapFrame) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Gather bands of any height into rows of whole tiles, coverage as the last layer; each until the next one."""
+    block = np.empty((len(frame.kinds) + 1, BLOCK_PX, frame.width), np.uint8)
+    start = filled = 0
     for band in bands:
-        coverage = band.coverage.astype(np.uint8) * np.uint8(255)
-        stack = np.concatenate([band.probabilities, coverage[None]])
-        waiting = stack if waiting is None else np.concatenate([waiting, stack], axis=1)
-        at_end = start + waiting.shape[1] == height
-        rows = waiting.shape[1] if at_end else waiting.shape[1] // BLOCK_PX * BLOCK_PX
-        if rows:
-            yield start, waiting[:, :rows]
-            start, waiting = start + rows, waiting[:, rows:].copy()
+        height, taken = band.coverage.shape[0], 0
+        while taken < height:
+            rows = min(height - taken, BLOCK_PX - filled)
+            block[:-1, filled : filled + rows] = band.probabilities[:, taken : taken + rows]
+            np.multiply(band.coverage[taken : taken + rows], np.uint8(255), out=block[-1, filled : filled + rows])
+            taken, filled = taken + rows, filled + rows
+            if filled == BLOCK_PX or start + filled == frame.height:
+                yield start, block[:, :filled]
+                start, filled = start + filled, 0
 
 
 def _read_frame(dataset: Any) -> tuple[MapFrame, PixelCount]:

@@ -19,6 +19,10 @@ from surfacedefect.scan import Scan
 from surfacedefect.windows import Grid
 
 
+ROWS_AT_ONCE = 128
+"""Rows read from the scan at a time; what reading needs besides grows with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Band:
     """Finished rows of the map.
@@ -82,15 +86,16 @@ def stitch(
     row_starts = grid.rows.starts
     looker = _Looker(predictor, batch=batch, skip_errors=skip_errors)
     canvas = _Canvas(grid, kinds=len(predictor.card.kinds), width=scan.width)
-    rows = _RollingRows(scan)
+    needed = [
+        (int(grid.rows.indices(start).min()), min(start + grid.rows.window_px, scan.height)) for start in row_starts
+    ]
+    rows = _RollingRows(scan, most_rows=max(stop - first for first, stop in needed))
     done = 0
     for number, (start, weights) in enumerate(zip(row_starts, grid.rows.weights(), strict=True)):
-        here = grid.rows.indices(start)
-        first = int(here.min())  # a reflection may reach above the window, never above the one before
-        pixels, valid = rows.at(first, min(start + grid.rows.window_px, scan.height))
-        if valid is not None:
-            valid = valid[start - first :]
-        for columns, windows in _window_batches(pixels, valid, here - first, grid, batch):
+        first, stop = needed[number]  # a reflection may reach above the window, never above the one before
+        pixels, valid = rows.at(first, stop)
+        here = grid.rows.indices(start) - first
+        for columns, windows in _window_batches(pixels, valid[start - first :], here, grid, batch):
             for column, probabilities in zip(columns, looker(windows), strict=True):
                 canvas.add(column, weights, probabilities)
             done += len(columns)
@@ -100,7 +105,7 @@ def stitch(
             finished = row_starts[number + 1] - start
         else:
             finished = scan.height - start
-        yield canvas.take(start, finished, valid)
+        yield canvas.take(start, finished, valid[start - first :])
         done = (number + 1) * len(grid.columns.starts)  # windows without a valid pixel are passed over
         if progress is not None:
             progress(done, len(grid))
@@ -109,7 +114,7 @@ def stitch(
 
 def _window_batches(
     pixels: NDArray[np.uint8],
-    valid: NDArray[np.bool_] | None,
+    valid: NDArray[np.bool_],
     here: NDArray[np.intp],
     grid: Grid,
     batch: int,
@@ -118,7 +123,7 @@ def _window_batches(
     columns: list[int] = []
     side = grid.columns.window_px
     for column, left in enumerate(grid.columns.starts):
-        if valid is None or valid[:, left : left + side].any():
+        if valid[:, left : left + side].any():
             columns.append(column)
     for first in range(0, len(columns), batch):
         chosen = columns[first : first + batch]
@@ -188,34 +193,27 @@ def _is_skippable(error: PredictorError) -> bool:
 
 
 class _RollingRows:
-    """The scan's rows of the current windows; a row is read once."""
+    """The scan's rows of the current windows, in one buffer; a row is read once."""
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Scan, *, most_rows: int) -> None:
         self._scan = scan
         self._start = self._stop = 0
-        self._pixels = np.empty((0, scan.width, 3), np.uint8)
-        self._valid: NDArray[np.bool_] | None = None
+        self._pixels = np.empty((most_rows, scan.width, 3), np.uint8)
+        self._valid = np.empty((most_rows, scan.width), np.bool_)
 
-    def at(self, start: int, stop: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
-        """Return pixels (rows, W, 3) and which of them are valid (None: all); `start` and `stop` only grow."""
-        kept = slice(start - self._start, self._stop - self._start)
-        if stop > self._stop:
-            fresh = self._scan.rows(self._stop, stop)
-            fresh_valid = self._scan.valid_rows(self._stop, stop)
-            pixels = np.concatenate([self._pixels[kept], fresh])
-            self._valid = self._joined(kept, fresh_valid, len(fresh))
-        else:
-            pixels = self._pixels[kept]
-            self._valid = None if self._valid is None else self._valid[kept]
-        self._pixels, self._start, self._stop = pixels, start, stop
-        return pixels, self._valid
-
-    def _joined(self, kept: slice, fresh: NDArray[np.bool_] | None, fresh_rows: int) -> NDArray[np.bool_] | None:
-        if self._valid is None and fresh is None:
-            return None
-        width = self._scan.width
-        old = np.ones((self._pixels[kept].shape[0], width), np.bool_) if self._valid is None else self._valid[kept]
-        return np.concatenate([old, np.ones((fresh_rows, width), np.bool_) if fresh is None else fresh])
+    def at(self, start: int, stop: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Return pixels (rows, W, 3) and which of them are valid, until the next call; both only grow."""
+        kept = self._stop - start
+        for array in (self._pixels, self._valid):
+            array[:kept] = array[start - self._start : self._stop - self._start]
+        for top in range(self._stop, stop, ROWS_AT_ONCE):
+            bottom = min(top + ROWS_AT_ONCE, stop)
+            place = slice(top - start, bottom - start)
+            self._pixels[place] = self._scan.rows(top, bottom)
+            valid = self._scan.valid_rows(top, bottom)
+            self._valid[place] = True if valid is None else valid
+        self._start, self._stop = start, stop
+        return self._pixels[: stop - start], self._valid[: stop - start]
 
 
 class _Canvas:
@@ -242,16 +240,16 @@ class _Canvas:
         weighted *= across
         self._sum[here] += weighted
 
-    def take(self, start: int, rows: int, valid: NDArray[np.bool_] | None) -> Band:
+    def take(self, start: int, rows: int, valid: NDArray[np.bool_]) -> Band:
         """Hand on the first `rows` rows and move the others up."""
-        coverage = self._looked[:rows] & ~self._failed[:rows]
-        if valid is not None:
-            coverage &= valid[:rows]
-        scaled = self._sum[:, :rows] * np.float32(255) + np.float32(0.5)
-        probabilities = np.minimum(scaled, 255, out=scaled).astype(np.uint8)
+        coverage = self._looked[:rows] & ~self._failed[:rows] & valid[:rows]
+        finished = self._sum[:, :rows]  # in place: these rows are not needed again, and a wide scan's are large
+        finished *= 255
+        finished += 0.5
+        probabilities = np.minimum(finished, 255, out=finished).astype(np.uint8)
         probabilities *= coverage
         for array in (self._sum, self._looked, self._failed):
             left = array.shape[-2] - rows
             array[..., :left, :] = array[..., rows:, :].copy()
             array[..., left:, :] = 0
-        return Band(start, probabilities, coverage, coverage.size if valid is None else int(valid[:rows].sum()))
+        return Band(start, probabilities, coverage, data_px=int(np.count_nonzero(valid[:rows])))

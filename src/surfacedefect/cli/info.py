@@ -67,7 +67,7 @@ def _print_card(name: str, card: ModelCard) -> None:
         typer.echo(f"    {card.summary}")
     if card.licence:
         typer.echo(f"    licence: {card.licence}")
-    for point in card.operating_points:
+    for point in (point for point in card.operating_points if point.threshold == card.threshold(point.kind)):
         typer.echo(
             f"    {point.kind} from {point.threshold:.3g}: {point.regions_found:.0%} of the regions found, "
             f"{point.false_alarms_per_scan:.2g} false alarms a scan, pixel recall {point.pixel_recall:.2f}, "

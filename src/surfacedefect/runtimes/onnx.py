@@ -61,6 +61,7 @@ class OnnxPredictor:
         options.intra_op_num_threads = threads or usable_cores()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.enable_mem_pattern = False  # as fast without, and 80 MiB smaller at one window of 512 px
         providers = choose_providers(engine.get_available_providers())
         try:
             self._session: Any = engine.InferenceSession(str(weights), options, providers=providers)
