@@ -18,7 +18,6 @@ from surfacedefect.predictor import BadValuesError, Predictor, check_shape, chec
 from surfacedefect.scan import Scan
 from surfacedefect.windows import Grid
 
-
 ROWS_AT_ONCE = 128
 """Rows read from the scan at a time; what reading needs besides grows with it."""
 
