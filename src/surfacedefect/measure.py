@@ -87,7 +87,7 @@ def measure(
     """Measure one polygon.
 
     A shape so compact that no path is left once its ends are cut back (a disc, a square) is as long as the longer side
-    of its smallest enclosing rectangle and as wide as twice its greatest distance to the outline. A closed loop is as
+    of its narrowest enclosing rectangle and as wide as twice its greatest distance to the outline. A closed loop is as
     long as its whole middle line; a hole makes a loop from 5 % of the enclosed area, and smaller ones are as if filled
     for length and width. A polygon too thin for the pixel grid is as wide as its area over its length. A polygon whose
     bounding box is over 64 million pixels, or that is large and thick, is measured on a coarser grid.
@@ -271,7 +271,7 @@ def _sliver_extent(polygon: shapely.Polygon, skeleton: _Skeleton) -> tuple[float
     length = _longer_side(polygon)
     path = skeleton.longest(loop=bool(polygon.interiors))
     if path is not None:
-        length = max(length, float(_along(skeleton.points[path])[-1]))
+        length = max(length, float(_along(_smooth(skeleton.points[path], rounds=_SMOOTHING_ROUNDS))[-1]))
     return length, polygon.area / max(length, float(skeleton.steps.sum()) / 2)
 
 
@@ -462,8 +462,14 @@ def _filled(polygon: shapely.Polygon) -> shapely.Polygon:
 
 
 def _longer_side(polygon: shapely.Polygon) -> float:
-    corners = shapely.get_coordinates(shapely.minimum_rotated_rectangle(polygon))
-    return float(_distance(corners[1:], corners[:-1]).max())
+    """Return the longer side of the narrowest enclosing rectangle, of two equally narrow ones of the longer."""
+    corners = shapely.get_coordinates(polygon.convex_hull)
+    ahead = np.diff(corners, axis=0)
+    ahead /= _distance(ahead, np.zeros(2))[:, np.newaxis]
+    lengths = np.ptp(corners @ ahead.T, axis=0)
+    widths = np.ptp(corners @ np.column_stack([-ahead[:, 1], ahead[:, 0]]).T, axis=0)
+    best = np.argmin(np.minimum(lengths, widths) - 1e-6 * np.maximum(lengths, widths))
+    return float(max(lengths[best], widths[best]))
 
 
 def _box(polygon: shapely.Polygon) -> tuple[int, int, int, int]:
