@@ -72,6 +72,7 @@ def draw(rows: list[dict[str, float]]) -> None:
         ylabel="damage pixels that change, %",
         title="Overlap: seam error against windows",
     )
+    axis.margins(0.14)
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
     figure.savefig(RESULTS / "overlap.png", dpi=110)
