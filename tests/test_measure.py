@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -253,29 +252,10 @@ def test_cells_wider_than_the_line_still_give_its_length(monkeypatch):
     assert found.width_px == pytest.approx(3, abs=1)
 
 
-def test_a_large_thick_region_takes_no_time():
-    start = time.process_time()
+def test_a_large_thick_region_is_measured():
     found = measure(shapely.Point(3000, 3000).buffer(2500, 64))
-    assert time.process_time() - start < 5
     assert found.length_px == pytest.approx(5000, rel=0.01)
     assert found.width_px == pytest.approx(5000, rel=0.01)
-
-
-def test_many_small_polygons_and_one_long_one_are_quick():
-    """Far above what is needed (0.3 s and 0.15 s on one free core), so that only another order of growth fails."""
-    rng = np.random.default_rng(2)
-    small = [
-        largest(drawn(band(segment(rng.uniform(8, 60), rng.uniform(0, 3)), rng.uniform(1, 8)))) for _ in range(100)
-    ]
-    long = largest(drawn(band(segment(3000, 0.78), 5)))
-    measure(small[0])
-    start = time.process_time()
-    for polygon in small:
-        measure(polygon)
-    half = time.process_time()
-    measure(long)
-    assert half - start < 3
-    assert time.process_time() - half < 2
 
 
 BOW_TIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])

@@ -10,7 +10,7 @@ A skeleton of pixels alone would be off by more than what is charged, so:
   for straight and diagonal steps (Vossepoel and Smeulders, "Vector code probability and metrication error in the
   representation of straight lines of finite length", 1982) leave up to 3 % and do not help curves.
 - The skeleton of a bar forks into its corners. `_tip` cuts the fork off, and `_reach` goes on along the middle instead.
-- A closed loop has no longest path. `_Skeleton.longest` opens it.
+- A closed loop has no longest path. `Skeleton.longest` opens it.
 - Steps of the outline bias the distance to it. `_border` runs through the middles of the steps.
 
 skan, sknw and FilFinder build graphs of skeletons too, but none extends ends to the outline or opens loops, their
@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from surfacedefect._skeleton import SMOOTHING_ROUNDS, Indices, Points, Skeleton, distances, smoothed, walked
 from surfacedefect.errors import OptionError
 from surfacedefect.polygons import outline
 
@@ -51,12 +52,6 @@ _FORK_GROWTH = 1.5
 _LEAST_SAG_PX = 0.4
 # Rows of probabilities looked at together.
 _SCORE_ROWS = 1024
-# Steps there and back of Taubin's smoothing, and how often on a line without thickness.
-_SMOOTHING = (0.6, -0.62)
-_SMOOTHING_ROUNDS = 15
-
-_Points = NDArray[np.float64]
-_Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,23 +215,21 @@ def _score(
 def _extent(grid: _Grid) -> tuple[float, float]:
     """Return length and width in pixels."""
     polygon, thickness = grid.polygon, _thickness(grid.polygon)
-    skeleton = _Skeleton.of(grid.inside)
+    skeleton = Skeleton.of(grid.inside)
     path = skeleton.longest(loop=bool(polygon.interiors))
     if path is not None and thickness >= _SLIVER_THICKNESS:
         length, width = _path_extent(polygon, skeleton, path, step=1 / grid.cell_px)
     else:
         touched = _rasterised(polygon, shape=grid.inside.shape, all_touched=True)
-        length, width = _sliver_extent(polygon, _Skeleton.of(touched))
+        length, width = _sliver_extent(polygon, Skeleton.of(touched))
     return float(grid.cell_px * length), float(grid.cell_px * min(width, length))
 
 
-def _path_extent(
-    polygon: shapely.Polygon, skeleton: _Skeleton, indices: _Indices, *, step: float
-) -> tuple[float, float]:
+def _path_extent(polygon: shapely.Polygon, skeleton: Skeleton, indices: Indices, *, step: float) -> tuple[float, float]:
     border = _border(polygon, step=step)
-    path = _smooth(skeleton.points[indices], rounds=round(_SMOOTHING_ROUNDS + _thickness(polygon) / 2))
+    path = smoothed(skeleton.points[indices], rounds=round(SMOOTHING_ROUNDS + _thickness(polygon) / 2))
     radius = border.query(path)[0]
-    along = _along(path)
+    along = walked(path)
     first_is_tip, last_is_tip = skeleton.degree[indices[[0, -1]]] <= 1
     first = _tip(along, radius) if first_is_tip else 0
     last = len(path) - 1 - (_tip(along[-1] - along[::-1], radius[::-1]) if last_is_tip else 0)
@@ -255,7 +248,7 @@ def _path_extent(
     return length, 2 * float(np.mean(radius))
 
 
-def _compact_extent(polygon: shapely.Polygon, border: cKDTree, path: _Points) -> tuple[float, float]:
+def _compact_extent(polygon: shapely.Polygon, border: cKDTree, path: Points) -> tuple[float, float]:
     steps = np.linspace(-1, 1, 5)
     around = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 1, 2)
     points = (path + around).reshape(-1, 2)
@@ -266,114 +259,13 @@ def _compact_extent(polygon: shapely.Polygon, border: cKDTree, path: _Points) ->
     return _longer_side(polygon), 2 * max(float(radius.max()), centre.distance(polygon.boundary))
 
 
-def _sliver_extent(polygon: shapely.Polygon, skeleton: _Skeleton) -> tuple[float, float]:
+def _sliver_extent(polygon: shapely.Polygon, skeleton: Skeleton) -> tuple[float, float]:
     """Return the extent of a polygon whose pixels, taken by their centres, do not hang together."""
     length = _longer_side(polygon)
     path = skeleton.longest(loop=bool(polygon.interiors))
     if path is not None:
-        length = max(length, float(_along(_smooth(skeleton.points[path], rounds=_SMOOTHING_ROUNDS))[-1]))
+        length = max(length, float(walked(smoothed(skeleton.points[path], rounds=SMOOTHING_ROUNDS))[-1]))
     return length, polygon.area / max(length, float(skeleton.steps.sum()) / 2)
-
-
-@dataclass(frozen=True, slots=True)
-class _Skeleton:
-    """A graph of skeleton pixels."""
-
-    points: _Points
-    degree: _Indices
-    steps: Any  # a scipy.sparse.csr_array of the lengths from point to point, symmetric
-
-    @classmethod
-    def of(cls, mask: NDArray[np.bool_]) -> Self:
-        from scipy import sparse
-        from skimage import morphology
-
-        # Lee's method: Zhang's eats diagonal bars of an even width from their ends.
-        skeletonize: Any = morphology.skeletonize
-        rows, cols = np.nonzero(skeletonize(np.pad(mask, 1), method="lee"))
-        points: _Points = np.column_stack([cols, rows]).astype(np.float64) - 0.5
-        start, end = _neighbours(rows, cols, width=mask.shape[1] + 2)
-        both = (np.concatenate([start, end]), np.concatenate([end, start]))
-        steps = sparse.csr_array((np.ones(2 * len(start)), both), shape=(len(points), len(points)))
-        degree = np.diff(steps.indptr).astype(np.intp)
-        # Steps of pixels are too long by an amount that depends on their angle; smoothed a little they can be compared.
-        share: _Points = 1 / (degree + 1.0)[:, np.newaxis]
-        smooth = points
-        for _ in range(3):
-            smooth = np.where(share < 0.5, share * (steps @ smooth + smooth), smooth)
-        steps.data = _distance(smooth[np.repeat(np.arange(len(points)), degree)], smooth[steps.indices])
-        return cls(points, degree, steps)
-
-    def longest(self, *, loop: bool) -> _Indices | None:
-        """Return the points of the longest path, or None when the skeleton is empty or in several parts.
-
-        Without a loop that is the longest of the shortest paths between two points, exact for a tree. With one, the
-        graph is first made a tree: that of the shortest ways from one end of that path, which opens every loop at its
-        far side. Of both ends, the one that leaves the longer path is taken.
-        """
-        if not len(self.points):
-            return None
-        path, before = _farthest(self.steps, 0)
-        if np.count_nonzero(before < 0) > 1:  # not only the root
-            return None
-        path, _ = _farthest(self.steps, int(path[0]))
-        if not loop:
-            return path
-        opened = [self._opened(int(root)) for root in (path[0], path[-1])]
-        return max(opened, key=lambda indices: float(_along(self.points[indices])[-1]))
-
-    def _opened(self, root: int) -> _Indices:
-        from scipy import sparse
-
-        path, before = _farthest(self.steps, root)
-        child = np.flatnonzero(before >= 0)
-        parent = before[child]
-        lengths = _distance(self.points[child], self.points[parent])
-        both = (np.concatenate([child, parent]), np.concatenate([parent, child]))
-        tree = sparse.csr_array((np.tile(lengths, 2), both), shape=self.steps.shape)
-        return _farthest(tree, int(path[0]))[0]
-
-
-def _farthest(steps: Any, root: int) -> tuple[_Indices, _Indices]:
-    """Return the shortest way from the farthest point to a root, and the point before each on its way from the root."""
-    from scipy.sparse import csgraph
-
-    distance, before = csgraph.dijkstra(steps, indices=root, return_predecessors=True)
-    path = [int(np.argmax(distance))]
-    while before[path[-1]] >= 0:
-        path.append(int(before[path[-1]]))
-    return np.array(path, dtype=np.intp), before.astype(np.intp)
-
-
-def _neighbours(rows: _Indices, cols: _Indices, *, width: int) -> tuple[_Indices, _Indices]:
-    """Return the pairs of neighbouring pixels; a diagonal pair only where no third pixel joins the two."""
-    everyone = np.arange(len(rows))
-    place = rows * width + cols
-
-    def at(row_step: int, col_step: int) -> _Indices:
-        wanted = place + row_step * width + col_step
-        found = np.minimum(np.searchsorted(place, wanted), len(place) - 1)
-        return np.where(place[found] == wanted, found, -1)
-
-    left, right, below = at(0, -1), at(0, 1), at(1, 0)
-    pairs = [right, below]
-    pairs += [np.where((below < 0) & (side < 0), at(1, col_step), -1) for side, col_step in ((right, 1), (left, -1))]
-    start = np.concatenate([everyone[other >= 0] for other in pairs])
-    return start, np.concatenate([other[other >= 0] for other in pairs])
-
-
-def _smooth(path: _Points, *, rounds: int) -> _Points:
-    """Smooth a path without shrinking it; its ends stay.
-
-    Each round moves every point towards the middle of its neighbours and then back by a little more (Taubin, "A signal
-    processing approach to fair surface design", 1995).
-    """
-    kernel = np.ones(1)
-    for part in _SMOOTHING * rounds:
-        kernel = np.convolve(kernel, [part / 2, 1 - part, part / 2])
-    margin = len(kernel) // 2
-    wide = np.pad(path, ((margin, margin), (0, 0)), mode="reflect", reflect_type="odd")
-    return np.column_stack([np.convolve(wide[:, axis], kernel, mode="valid") for axis in (0, 1)])
 
 
 def _border(polygon: shapely.Polygon, *, step: float) -> cKDTree:
@@ -383,16 +275,16 @@ def _border(polygon: shapely.Polygon, *, step: float) -> cKDTree:
     return cKDTree(np.concatenate([_smooth_ring(ring, step) for ring in (polygon.exterior, *polygon.interiors)]))
 
 
-def _smooth_ring(ring: shapely.LinearRing, step: float) -> _Points:
+def _smooth_ring(ring: shapely.LinearRing, step: float) -> Points:
     corners = shapely.get_coordinates(shapely.segmentize(ring, 1.001 * step))
     # A single short piece is the bridge between pixels that touch at a corner; there the line passes by.
-    short = _distance(corners[1:], corners[:-1]) < 0.1 * step
+    short = distances(corners[1:], corners[:-1]) < 0.1 * step
     bridge = short & ~np.roll(short, 1) & ~np.roll(short, -1)
     middles = ((corners[1:] + corners[:-1]) / 2)[~bridge]
     smooth = (np.roll(middles, 1, axis=0) + 2 * middles + np.roll(middles, -1, axis=0)) / 4
     ahead = np.roll(smooth, -1, axis=0) - smooth
     quarters = np.arange(4)[:, np.newaxis] / 4
-    return cast("_Points", (smooth[:, np.newaxis] + quarters * ahead[:, np.newaxis]).reshape(-1, 2))
+    return cast("Points", (smooth[:, np.newaxis] + quarters * ahead[:, np.newaxis]).reshape(-1, 2))
 
 
 def _tip(along: NDArray[np.float64], radius: NDArray[np.float64]) -> int:
@@ -401,14 +293,14 @@ def _tip(along: NDArray[np.float64], radius: NDArray[np.float64]) -> int:
     return int(np.flatnonzero(fork).max(initial=-1)) + 1
 
 
-def _reach(polygon: shapely.Polygon, path: _Points, radius: float) -> float:
+def _reach(polygon: shapely.Polygon, path: Points, radius: float) -> float:
     """Return how far the outline lies before the first point of a path, going on along its bend.
 
     A strip of half the path's width is laid there and cut with the polygon: its area over its width is the mean
     distance, whatever the slant and steps of the outline.
     """
     radius = max(radius, 0.5)
-    along = _along(path)
+    along = walked(path)
     near = max(3, int(np.searchsorted(along, max(6.0, 6 * radius))))
     start, seen = path[:near] - path[0], along[:near]
     powers = np.vander(seen, 3)
@@ -427,26 +319,15 @@ def _reach(polygon: shapely.Polygon, path: _Points, radius: float) -> float:
     return float(parts[nearest].area) / (2 * half)
 
 
-def _centred(border: cKDTree, path: _Points) -> tuple[_Points, NDArray[np.float64]]:
+def _centred(border: cKDTree, path: Points) -> tuple[Points, NDArray[np.float64]]:
     """Move a path to where it is farthest from the outline, by up to a cell's half; return those distances too."""
     tangent = np.gradient(path, axis=0)
-    across = np.column_stack([-tangent[:, 1], tangent[:, 0]]) / _distance(tangent, np.zeros(2))[:, np.newaxis]
+    across = np.column_stack([-tangent[:, 1], tangent[:, 0]]) / distances(tangent, np.zeros(2))[:, np.newaxis]
     steps = np.linspace(-0.5, 0.5, 5)[:, np.newaxis]
     places = path[:, np.newaxis] + steps * across[:, np.newaxis]
     radius = border.query(places)[0]
     best = (np.arange(len(path)), np.argmax(radius, axis=1))
     return places[best], radius[best]
-
-
-def _along(path: _Points) -> NDArray[np.float64]:
-    """Return the distance walked at every point of a path."""
-    return np.concatenate([[0.0], np.cumsum(_distance(path[1:], path[:-1]))])
-
-
-def _distance(points: _Points, others: _Points) -> NDArray[np.float64]:
-    # Not zero: the graph would take it for no step at all.
-    gap = points - others
-    return np.maximum(np.hypot(gap[:, 0], gap[:, 1]), 1e-9)
 
 
 def _thickness(polygon: shapely.Polygon) -> float:
@@ -465,7 +346,7 @@ def _longer_side(polygon: shapely.Polygon) -> float:
     """Return the longer side of the narrowest enclosing rectangle, of two equally narrow ones of the longer."""
     corners = shapely.get_coordinates(polygon.convex_hull)
     ahead = np.diff(corners, axis=0)
-    ahead /= _distance(ahead, np.zeros(2))[:, np.newaxis]
+    ahead /= distances(ahead, np.zeros(2))[:, np.newaxis]
     lengths = np.ptp(corners @ ahead.T, axis=0)
     widths = np.ptp(corners @ np.column_stack([-ahead[:, 1], ahead[:, 0]]).T, axis=0)
     best = np.argmin(np.minimum(lengths, widths) - 1e-6 * np.maximum(lengths, widths))
