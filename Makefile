@@ -38,10 +38,12 @@ $(BIN)/python:
 
 # An environment that has everything has what the demo needs too.
 $(VENV)/.demo: $(BIN)/python pyproject.toml
+	@echo "installing what the demo needs into $(VENV); the first time this takes a few minutes"
 	test -e $(VENV)/.all || $(BIN)/python -m pip install -q -e '.[cpu]'
 	touch $@
 
 $(VENV)/.all: $(BIN)/python pyproject.toml
+	@echo "installing everything into $(VENV); the first time this takes several minutes and 6 GB"
 	$(BIN)/python -m pip install -q -e '.[all]'
 	touch $@
 

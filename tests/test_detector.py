@@ -129,6 +129,8 @@ def test_plan_says_what_detect_does(make_dark, scratched):
         {"threshold": {"hail": 0.5}},
         {"mm_per_px": -1},
         {"mm_per_px": float("inf")},
+        {"mm_per_px": 1e300},
+        {"kinds": [[1]]},
         {"kinds": ("hail",)},
         {"kinds": ()},
         {"kinds": "scratch"},
@@ -147,6 +149,20 @@ def test_plan_says_what_detect_does(make_dark, scratched):
 def test_bad_options_are_refused_before_any_work(make_dark, scratched, options):
     with pytest.raises(sd.OptionError, match="expected|knows"):
         sd.detect(scratched, model=make_dark(), **options)
+
+
+def test_numpy_scalars_are_numbers(make_dark, scratched):
+    found = sd.detect(
+        scratched, model=make_dark(), threshold=np.float32(0.4), mm_per_px=np.float32(0.1), overlap=np.int64(8)
+    )
+    assert len(found) == 2
+
+
+def test_a_map_whose_file_was_removed_says_so(make_dark, scratched):
+    found = sd.detect(scratched, model=make_dark(), max_memory=0)
+    found.probability_map.path.unlink()
+    with pytest.raises(sd.ScanError, match="detect again"):
+        found.at(0.4)
 
 
 def test_a_model_that_is_none_is_refused():

@@ -106,6 +106,8 @@ class Failing:
         result = np.full((len(windows), 1, 64, 64), 0.25, np.float32)
         for number, window in enumerate(windows):
             if (window == (255, 0, 0)).all(axis=2).any():
+                if self.how == "own":
+                    raise PredictorError("not this window")
                 if self.how == "error":
                     raise RuntimeError("out of luck")
                 if self.how == "shape":
@@ -129,7 +131,7 @@ def test_a_failing_window_raises(one_red_pixel, how, message):
         Detector(Failing(how)).detect(one_red_pixel)
 
 
-@pytest.mark.parametrize("how", ["error", "nan", "two"])
+@pytest.mark.parametrize("how", ["error", "own", "nan", "two"])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_a_skipped_window_is_not_inspected_and_never_clean(one_red_pixel, how, batch):
     options = DetectOptions(on_error="skip", batch=batch)

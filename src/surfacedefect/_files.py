@@ -51,6 +51,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     'whole'
     """
     target = Path(path)
+    if "\0" in str(target):
+        raise OutputError(f"the path {str(target)!r} holds a null character; expected the path of a file")
     try:
         target = Path(os.path.realpath(target))
         _check_target(target, asked=Path(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +12,7 @@ from surfacedefect.card import ModelCard
 from surfacedefect.errors import OptionError
 
 MEBIBYTE = 2**20
+LARGEST_MM_PER_PX = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,12 @@ class DetectOptions:
         for value in given:
             if value is not None:
                 _expect(_is_number(value) and 0 < value <= 1, "threshold", value, "a number in (0, 1]")
-        _expect(self.mm_per_px is None or _is_positive(self.mm_per_px), "mm_per_px", self.mm_per_px, "a number above 0")
+        _expect(
+            self.mm_per_px is None or _is_positive(self.mm_per_px),
+            "mm_per_px",
+            self.mm_per_px,
+            "a number above 0, at most a million",
+        )
         for name in ("batch", "threads"):
             value = getattr(self, name)
             _expect(value is None or (_is_whole(value) and value >= 1), name, value, "a whole number, 1 or more")
@@ -93,7 +100,12 @@ class DetectOptions:
         kinds: object = self.kinds
         if kinds is not None:
             names = () if isinstance(kinds, str) or not isinstance(kinds, Iterable) else tuple(kinds)
-            _expect(len(names) > 0, "kinds", kinds, "one or more names, such as ('scratch',)")
+            _expect(
+                len(names) > 0 and all(isinstance(name, str) for name in names),
+                "kinds",
+                kinds,
+                "one or more names, such as ('scratch',)",
+            )
             object.__setattr__(self, "kinds", names)
 
     def kinds_for(self, card: ModelCard) -> tuple[str, ...]:
@@ -127,12 +139,12 @@ def _expect(good: bool, name: str, found: object, expected: str) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    return not isinstance(value, bool) and isinstance(value, numbers.Real) and not math.isnan(value)
 
 
 def _is_positive(value: object) -> bool:
-    return _is_number(value) and 0 < float(value) < math.inf  # type: ignore[arg-type]
+    return _is_number(value) and 0 < float(value) <= LARGEST_MM_PER_PX  # type: ignore[arg-type]
 
 
 def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return not isinstance(value, bool) and isinstance(value, numbers.Integral)

@@ -222,8 +222,14 @@ class ProbabilityMap:
         first_row, last_row, _ = rows.indices(self.height)
         first_col, last_col, _ = cols.indices(self.width)
         window = Window(first_col, first_row, last_col - first_col, last_row - first_row)
-        with open_raster(self._path) as dataset:
-            values: NDArray[np.uint8] = dataset.read(band + 1, window=window)
+        try:
+            with open_raster(self._path) as dataset:
+                values: NDArray[np.uint8] = dataset.read(band + 1, window=window)
+        except rasterio.errors.RasterioError as error:
+            raise ScanError(
+                f"the probability map in '{self._path}' can no longer be read ({error}); detect again, "
+                "and keep it with probability_map(out=...) where temporary files are cleared"
+            ) from error
         return values
 
     @classmethod

@@ -164,6 +164,8 @@ class _Looker:
         card = self._predictor.card
         try:
             probabilities = self._predictor(windows)
+        except PredictorError as error:  # the predictor's own word for a window, which may be skipped
+            raise PredictorError(str(error)) from error
         except SurfaceDefectError:
             raise
         except Exception as error:
