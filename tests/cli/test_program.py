@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,8 @@ def test_training_in_a_pipe_prints_a_line_every_twentieth(capsys: pytest.Capture
 
 def test_operating_points_of_a_model_are_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     point = OperatingPoint("dent", 0.4, 0.7, 0.6, regions_found=0.8, false_alarms_per_scan=1.5, data="ten cars")
-    card = ModelCard(name="m", kinds=("dent",), summary="for tests", licence="free", operating_points=(point,))
+    known = {"thresholds": {"dent": 0.4}, "operating_points": (point, replace(point, threshold=0.9, data="other"))}
+    card = ModelCard(name="m", kinds=("dent",), summary="for tests", licence="free", **known)
     monkeypatch.setattr("surfacedefect.runtimes.shipped_models", lambda: {"m": card})
     text = run("info").stdout
     for words in (
@@ -167,4 +169,5 @@ def test_operating_points_of_a_model_are_shown(run: Run, monkeypatch: pytest.Mon
         "licence: free",
     ):
         assert words in text
+    assert "90%" not in text and "other" not in text, "only what is known at the default threshold"
     assert json.loads(run("info", "--json").stdout)["models"][0]["operating_points"][0]["regions_found"] == 0.8
