@@ -24,7 +24,8 @@ Run = Callable[..., Any]
 Picture = Callable[..., Path]
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell started in the background
 import numpy as np
 import surfacedefect.detector
 from surfacedefect import FunctionPredictor, ModelCard
