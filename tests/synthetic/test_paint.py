@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation
 
 from surfacedefect.errors import OptionError
-from surfacedefect.synthetic import paint_damage
+from surfacedefect.synthetic.paint import paint_damage
 
 
 def _picture(level: int, size: int = 160) -> np.ndarray:

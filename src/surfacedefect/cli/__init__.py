@@ -15,6 +15,7 @@ from surfacedefect.cli.demo import demo
 from surfacedefect.cli.detect import detect
 from surfacedefect.cli.info import info
 from surfacedefect.cli.plan import plan
+from surfacedefect.cli.synth import synth
 from surfacedefect.cli.train import train
 
 __all__ = ["app"]
@@ -37,6 +38,7 @@ app.command(name="plan", help="Say how long a detection takes and how much memor
 app.command(name="info", help="Say which version, engines and models are installed.")(info)
 app.command(name="demo", help="Find the damage on a rendered scan, or your own, and compare with the truth.")(demo)
 app.command(name="train", help="Train a U-Net on your own annotated pictures.")(train)
+app.command(name="synth", help="Render scans with exact truth: pictures, masks, outlines.")(synth)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,22 +1,63 @@
-"""Seeded scans of painted car panels with exact truth, and damage painted on real pictures.
+"""Seeded, physically based scans of damaged car panels with exact truth, and damage painted on real pictures.
 
-Seeds below 10**9 are for training windows; demo and benchmark scans use 10**9 and above.
+Seeds below 10**9 are for training; demo and benchmark scans use 10**9 and above.
 """
 
-from __future__ import annotations
+# The names below load when they are first used: painting damage needs numpy and Pillow only.
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from surfacedefect.synthetic.config import CLEAN, DEMO_SEED, FIRST_BENCHMARK_SEED, SyntheticConfig
-from surfacedefect.synthetic.paint import paint_damage
-from surfacedefect.synthetic.render import SyntheticScan, SyntheticTruth, render_scan, render_window
+if TYPE_CHECKING:
+    from surfacedefect.synthetic.config import (
+        CLEAN,
+        DEMO_SEED,
+        FIRST_BENCHMARK_SEED,
+        PLACES,
+        SyntheticConfig,
+    )
+    from surfacedefect.synthetic.damage import CentreLine
+    from surfacedefect.synthetic.dataset import write_dataset
+    from surfacedefect.synthetic.fringe import Fringe
+    from surfacedefect.synthetic.paint import paint_damage
+    from surfacedefect.synthetic.presets import PRESETS, preset
+    from surfacedefect.synthetic.render import SyntheticScan, render_scan, render_window
+    from surfacedefect.synthetic.truth import SyntheticTruth, TrueDefect
+
+_HOMES = {
+    "CLEAN": "config", "DEMO_SEED": "config", "FIRST_BENCHMARK_SEED": "config", "PLACES": "config",
+    "SyntheticConfig": "config", "CentreLine": "damage", "write_dataset": "dataset", "Fringe": "fringe",
+    "paint_damage": "paint", "PRESETS": "presets", "preset": "presets", "SyntheticScan": "render",
+    "render_scan": "render", "render_window": "render", "SyntheticTruth": "truth", "TrueDefect": "truth",
+}  # fmt: skip
 
 __all__ = [
     "CLEAN",
     "DEMO_SEED",
     "FIRST_BENCHMARK_SEED",
+    "PLACES",
+    "PRESETS",
+    "CentreLine",
+    "Fringe",
     "SyntheticConfig",
     "SyntheticScan",
     "SyntheticTruth",
+    "TrueDefect",
     "paint_damage",
+    "preset",
     "render_scan",
     "render_window",
+    "write_dataset",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 from surfacedefect.errors import OptionError
-from surfacedefect.synthetic.paints import PaintName
+from surfacedefect.synthetic._checks import check_choice, check_number, checked_pair
+from surfacedefect.synthetic.fringe import Fringe
+from surfacedefect.synthetic.paints import BENCHMARK_PAINTS, TRAINING_PAINTS, PaintName
+from surfacedefect.synthetic.places.environment import BENCHMARK_PLACES, TRAINING_PLACES
 
 FIRST_BENCHMARK_SEED = 10**9
-"""Seeds below are for training windows; demo and benchmark scans use this one and above, so they never meet."""
+"""Seeds below are for training; demo and benchmark scans use this one and above, so they never meet."""
 
 DEMO_SEED = FIRST_BENCHMARK_SEED + 4
 """Seed of the demo scan."""
+
+Look = Literal["any", "scanner", "phone"]
+Materials = Literal["training", "benchmark"]
+
+_NUMBERS = {
+    "width": (64, 20_000), "height": (64, 20_000), "mm_per_px": (0.02, 5), "damage_scale": (0.1, 10),
+    "hairlines": (0, 1), "groups": (0, 1), "lookalikes": (0, 1), "distance_mm": (200, 20_000),
+}  # fmt: skip
+_COUNTS = ("scratches", "chips", "scuffs", "dents", "hail")
+_RANGES = {"scratch_length_mm": (0.5, 5000), "scratch_width_mm": (0.01, 50), "tilt_degrees": (0, 75)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,15 +37,33 @@ class SyntheticConfig:
     width, height
         Size in px, 64 to 20,000 each.
     mm_per_px
-        Scale in mm, 0.02 to 5.
-    scratches, chips, scuffs, dents
-        How many of each.
+        Scale, in mm, in the middle of the picture, 0.02 to 5.
+    scratches, chips, scuffs, dents, hail
+        How many of each. Chips come in clusters; dents are dings, round dents and creases; hail is hail dents.
+    scratch_length_mm, scratch_width_mm
+        True size of scratches, drawn log-uniformly; the width is the mean along the scratch.
+    hairlines
+        Least share of scratches, in [0, 1], that are at most 2 px wide; the others have the width drawn.
+    groups
+        Share of scratches, in [0, 1], that come as a group of parallel lines.
     damage_scale
-        Factor on the true-to-life length and width of the damage, 0.1 to 10.
+        Factor, 0.1 to 10, on the size of scuffs, chips and dents.
     lookalikes
-        Share, in [0, 1], of the harmless things (dust, drops, gaps, stickers, ground) that may appear.
+        Share, in [0, 1], of the harmless things (dust, drops, dirt, gaps, handles, stickers, ground) that may appear.
     paint
         One of the names of `PaintName`, or None to draw one.
+    place
+        What the panel mirrors: one of `PLACES`, or None to draw one.
+    materials
+        Which paints and places are drawn from: ``"training"`` or the ``"benchmark"``'s own, which training never uses.
+    tilt_degrees
+        Between the camera's axis and the panel's normal, 0 to 75.
+    distance_mm
+        From camera to panel, 200 to 20,000.
+    fringe
+        A fringe pattern seen in the paint, for deflectometry; None = the surroundings alone.
+    camera
+        ``"scanner"`` (little noise), ``"phone"`` or ``"any"``.
     jpeg_quality
         40 to 100; None leaves the picture uncompressed.
 
@@ -50,30 +81,71 @@ class SyntheticConfig:
     width: int = 4096
     height: int = 3000
     mm_per_px: float = 0.1
-    scratches: tuple[int, int] = (7, 10)
-    chips: tuple[int, int] = (3, 6)
-    scuffs: tuple[int, int] = (2, 4)
-    dents: tuple[int, int] = (2, 4)
-    damage_scale: float = 1.6
+    scratches: tuple[int, int] = (6, 10)
+    chips: tuple[int, int] = (2, 8)
+    scuffs: tuple[int, int] = (1, 3)
+    dents: tuple[int, int] = (1, 3)
+    hail: tuple[int, int] = (0, 0)
+    scratch_length_mm: tuple[float, float] = (8.0, 220.0)
+    scratch_width_mm: tuple[float, float] = (0.05, 1.8)
+    hairlines: float = 0.2
+    groups: float = 0.25
+    damage_scale: float = 1.0
     lookalikes: float = 0.5
     paint: PaintName | None = None
+    place: str | None = None
+    materials: Materials = "training"
+    tilt_degrees: tuple[float, float] = (0.0, 20.0)
+    distance_mm: float = 1200.0
+    fringe: Fringe | None = None
+    camera: Look = "any"
     jpeg_quality: int | None = 92
 
     def __post_init__(self) -> None:
-        """Check every range."""
-        for name, low, high in (("width", 64, 20_000), ("height", 64, 20_000), ("mm_per_px", 0.02, 5),
-                                ("damage_scale", 0.1, 10), ("lookalikes", 0, 1)):  # fmt: skip
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise OptionError(f"{name} is {value}; expected {low} to {high}")
-        for name in ("scratches", "chips", "scuffs", "dents"):
-            value = getattr(self, name)
-            if len(value) != 2 or not 0 <= value[0] <= value[1]:
-                raise OptionError(f"{name} is {value}; expected (least, most) with 0 <= least <= most")
-        if self.paint is not None and self.paint not in get_args(PaintName):
-            raise OptionError(f"paint is {self.paint!r}; expected one of {', '.join(get_args(PaintName))}, or None")
-        if self.jpeg_quality is not None and not 40 <= self.jpeg_quality <= 100:
-            raise OptionError(f"jpeg_quality is {self.jpeg_quality}; expected 40 to 100, or None")
+        """Check every value."""
+        for name, (low, high) in _NUMBERS.items():
+            check_number(name, getattr(self, name), low, high)
+        for name in ("width", "height"):
+            if not float(getattr(self, name)).is_integer():
+                raise OptionError(f"{name} is {getattr(self, name)}; expected a whole number of px")
+        for name in _COUNTS:
+            value = checked_pair(name, getattr(self, name))
+            if not all(isinstance(v, int) and not isinstance(v, bool) for v in value) or not 0 <= value[0] <= value[1]:
+                raise OptionError(f"{name} is {value}; expected whole numbers (least, most) with 0 <= least <= most")
+            if value[1] > 10_000:
+                raise OptionError(f"{name} is {value}; expected at most 10000: split the damage over several scans")
+        for name, (low, high) in _RANGES.items():
+            value = checked_pair(name, getattr(self, name))
+            for end in value:
+                check_number(name, end, low, high)
+            if value[0] > value[1]:
+                raise OptionError(f"{name} is {value}; expected (least, most) with least <= most")
+        for name, known in (("paint", get_args(PaintName)), ("place", PLACES)):
+            if getattr(self, name) is not None:
+                check_choice(name, getattr(self, name), known)
+        for name, known in (("materials", get_args(Materials)), ("camera", get_args(Look))):
+            check_choice(name, getattr(self, name), known)
+        if self.fringe is not None and not isinstance(self.fringe, Fringe):
+            raise OptionError(f"fringe is {type(self.fringe).__name__}; expected a Fringe or None")
+        if self.jpeg_quality is not None:
+            check_number("jpeg_quality", self.jpeg_quality, 40, 100)
+
+    @property
+    def paints(self) -> tuple[PaintName, ...]:
+        """Paints to draw from."""
+        if self.paint is not None:
+            return (self.paint,)
+        return BENCHMARK_PAINTS if self.materials == "benchmark" else TRAINING_PAINTS
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Surroundings to draw from."""
+        if self.place is not None:
+            return (self.place,)
+        return BENCHMARK_PLACES if self.materials == "benchmark" else TRAINING_PLACES
+
+
+PLACES: tuple[str, ...] = (*TRAINING_PLACES, *BENCHMARK_PLACES)
 
 
 CLEAN = SyntheticConfig(scratches=(0, 0), chips=(0, 0), scuffs=(0, 0), dents=(0, 0))

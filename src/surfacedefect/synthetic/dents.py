@@ -1,73 +1,143 @@
-"""Bumps of the panel's shape: dents, which are damage, and water drops, which are not."""
+"""Dents: where the sheet was pressed out of shape, with paint that mostly holds."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from surfacedefect.synthetic.marks import Float
-from surfacedefect.synthetic.waves import Waves
+from surfacedefect.synthetic.geometry import Float, View
 
-_TRUTH_DEPTH = 0.15  # of the greatest depth: what is deeper counts as dented
+DentSort = Literal["ding", "round dent", "crease dent", "hail dent"]
+_EDGE_MM = 1e-4  # the dent ends where it is shallower
 
 
 @dataclass(frozen=True)
 class Bump:
-    """Slopes that a bump adds on its own canvas, and its truth (None for a harmless one)."""
+    """Slopes that a dent adds, float32 (h, w), on its own piece of the picture, and its mask, bool (h, w)."""
 
     top: int
     left: int
     slope_x: Float
     slope_y: Float
-    mask: NDArray[np.bool_] | None
+    mask: NDArray[np.bool_]
 
     @property
     def region(self) -> tuple[slice, slice]:
-        """The canvas's rows and columns in the picture, if it lies wholly inside."""
-        height, width = self.slope_x.shape
+        """The piece's rows and columns in the picture."""
+        height, width = self.mask.shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
-def random_dent(
-    rng: np.random.Generator, xy: tuple[float, float], *, size: tuple[int, int], mm_per_px: float, scale: float,
-    reach_px: float,
-) -> Bump:  # fmt: skip
-    """Draw a door ding to a fist-sized dent: an irregular bowl, sometimes drawn out into a crease."""
-    radius_px = float(np.clip(rng.lognormal(1.9, 0.5) * scale / mm_per_px, 5, min(0.2 * min(size), reach_px / 5)))
-    aspect = float(rng.uniform(0.6, 1.0) if rng.random() < 0.7 else rng.uniform(0.2, 0.5))
-    steep = float(rng.uniform(0.05, 0.16)) * (1 if rng.random() < 0.9 else -1)
-    return _bump(rng, xy, size, radius_px=radius_px, aspect=aspect, steep=steep, rough=0.15, is_damage=True)
+@dataclass(frozen=True)
+class Dent:
+    """A dent as a function of the panel's coordinates.
+
+    In the frame turned by ``angle``, with semi-axes ``half_mm``, the depth at the scaled radius r is
+    ``depth_mm * (1 - r^2)^3 * (1 - rim * r^2)`` inside r = 1 and nothing outside: slope and curvature run out to
+    zero at the border, as a mirror image shows any jump of either. The rim is displaced metal. ``skew`` makes one
+    wall steeper than the other, ``bend`` curves the long axis, ``fold`` > 0 sharpens it into a crease.
+    """
+
+    x_mm: float
+    y_mm: float
+    half_mm: tuple[float, float]
+    angle: float
+    depth_mm: float
+    rim: float
+    fold: float
+    skew: float
+    bend: float
+    outline: tuple[tuple[float, float], ...]  # amplitude and phase of the 2nd, 3rd ... harmonic
+
+    def height_mm(self, x: Float, y: Float) -> Float:
+        """Height in mm that the dent adds at these points; negative in the bowl."""
+        r2, v = self._scaled(x, y)
+        inside = 1 - r2
+        bowl = inside * inside * inside * (1 - np.float32(self.rim) * r2)
+        if self.fold:
+            sharp = np.sqrt(v * v + np.float32(0.02))
+            bowl *= 1 + np.float32(self.fold) * (np.float32(0.5) - sharp) * inside
+        return np.asarray(np.float32(-self.depth_mm) * bowl, np.float32)
+
+    def covers(self, x: Float, y: Float) -> NDArray[np.bool_]:
+        """Which of these points are dented: where the bowl without its rim is deeper than 0.1 micrometres."""
+        r2, _ = self._scaled(x, y)
+        return np.asarray(abs(self.depth_mm) * (1 - r2) ** 3 > _EDGE_MM)
+
+    def _scaled(self, x: Float, y: Float) -> tuple[Float, Float]:
+        """Squared scaled radius, at most 1, and the scaled distance from the long axis."""
+        cos, sin = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
+        x, y = x - np.float32(self.x_mm), y - np.float32(self.y_mm)
+        u = (x * cos + y * sin) / np.float32(self.half_mm[0])
+        v = (y * cos - x * sin) / np.float32(self.half_mm[1])
+        v = v + np.float32(self.bend) * u * u
+        v = v / (1 + np.float32(self.skew) * v / np.sqrt(v * v + np.float32(0.1)))
+        far = u * u + v * v
+        # harmonics of the angle as powers of (u + iv) / |u + iv|: no arctangent
+        length = np.sqrt(far) + np.float32(1e-6)
+        c1, s1 = u / length, v / length
+        c, s, size = c1, s1, np.ones_like(far)
+        for amplitude, phase in self.outline:
+            c, s = c * c1 - s * s1, s * c1 + c * s1
+            size += np.float32(amplitude * np.cos(phase)) * c + np.float32(amplitude * np.sin(phase)) * s
+        return np.asarray((far / (size * size)).clip(0, 1), np.float32), np.asarray(v, np.float32)
+
+    @property
+    def reach_mm(self) -> float:
+        """How far from its middle the dent ends, at most."""
+        widest = 1 + sum(abs(amplitude) for amplitude, _ in self.outline)
+        # a bent axis and a skewed wall move the border across the long axis
+        return max(self.half_mm[0], self.half_mm[1] * (1 + abs(self.skew) + abs(self.bend))) * widest * 1.45
 
 
-def random_drop(rng: np.random.Generator, xy: tuple[float, float], *, size: tuple[int, int], radius_px: float) -> Bump:
-    """Draw a water drop: a small round lens that stands out of the paint."""
-    aspect, steep = float(rng.uniform(0.7, 1)), -float(rng.uniform(0.2, 0.5))
-    return _bump(rng, xy, size, radius_px=radius_px, aspect=aspect, steep=steep, rough=0.1, is_damage=False)
+def pressed(dents: Sequence[Dent], view: View) -> Bump | None:
+    """See dents, one damage, through the camera; None when nothing of them is in the picture."""
+    turn = np.linspace(0, 2 * np.pi, 24)
+    x = np.concatenate([d.x_mm + d.reach_mm * np.cos(turn) for d in dents]).astype(np.float32)
+    y = np.concatenate([d.y_mm + d.reach_mm * np.sin(turn) for d in dents]).astype(np.float32)
+    cols, rows = view.project(x, y)
+    left, right = max(0, int(cols.min())), min(view.width, int(cols.max()) + 2)
+    top, bottom = max(0, int(rows.min())), min(view.height, int(rows.max()) + 2)
+    if left >= right or top >= bottom:
+        return None
+    x, y = view.grid(slice(top, bottom), slice(left, right))
+    step = np.float32(0.25 * view.mm_per_px)
+    slope_x, slope_y, mask = np.zeros_like(x), np.zeros_like(x), np.zeros(x.shape, bool)
+    for dent in dents:
+        slope_x += (dent.height_mm(x + step, y) - dent.height_mm(x - step, y)) / (2 * step)
+        slope_y += (dent.height_mm(x, y + step) - dent.height_mm(x, y - step)) / (2 * step)
+        mask |= dent.covers(x, y)
+    return Bump(top, left, slope_x * mask, slope_y * mask, mask) if mask.any() else None
 
 
-def _bump(
-    rng: np.random.Generator, xy: tuple[float, float], size: tuple[int, int], *, radius_px: float, aspect: float,
-    steep: float, rough: float, is_damage: bool,
-) -> Bump:  # fmt: skip
-    """Press a bowl of standard radius radius_px whose wall is as steep as ``steep`` (mm/mm); below 0 it stands out."""
-    reach = 4.0 * radius_px
-    left, right = max(0, int(xy[0] - reach)), min(size[0], int(xy[0] + reach) + 1)
-    top, bottom = max(0, int(xy[1] - reach)), min(size[1], int(xy[1] + reach) + 1)
-    x = (np.arange(left, right, dtype=np.float32) + np.float32(0.5 - xy[0]))[None]
-    y = (np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - xy[1]))[:, None]
-    angle = rng.uniform(0, np.pi)
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    along, over = (x * cos + y * sin) / np.float32(radius_px), (y * cos - x * sin) / np.float32(radius_px * aspect)
-    uneven = Waves.random(rng, count=12, shortest=1.5, longest=4)(x[0] / radius_px, y[:, 0] / radius_px)
-    far = (along**2 + over**2) * (1 + np.float32(rough) * uneven).clip(0.5, 2)
-    if is_damage:
-        depth = np.exp(-far / np.float32(2))
-    else:
-        depth = (1 - far / np.float32(2)).clip(0, 1) ** np.float32(0.75)
-    deep = steep * radius_px * aspect / 0.61  # a Gaussian bowl is steepest at one radius: 0.61 of depth over radius
-    # the depth counts away from the viewer: z = -depth
-    down, across = np.gradient(depth * np.float32(-deep)) if min(depth.shape) > 1 else (depth * 0, depth * 0)
-    mask = depth > _TRUTH_DEPTH if is_damage else None
-    return Bump(top, left, across.astype(np.float32), down.astype(np.float32), mask)
+# radius (mm), aspect, depth over short radius, share that stands out instead of in
+_SIZES: dict[DentSort, tuple[tuple[float, float], tuple[float, float], tuple[float, float], float]] = {
+    "ding": ((5, 20), (0.35, 0.9), (0.008, 0.04), 0.03),
+    "round dent": ((15, 75), (0.6, 1.0), (0.006, 0.03), 0.08),
+    "crease dent": ((30, 150), (0.1, 0.3), (0.012, 0.045), 0.1),
+    "hail dent": ((5, 18), (0.8, 1.0), (0.008, 0.035), 0.0),
+}
+
+
+def random_dent(rng: np.random.Generator, xy_mm: tuple[float, float], *, sort: DentSort, scale: float) -> Dent:
+    """Draw a dent of true-to-life size, times ``scale``.
+
+    Depths are about those met in paintless dent repair: hail 0.05-0.7 mm, door dings 0.05-1 mm, larger ones to 3 mm.
+    """
+    radii, aspects, steepness, outward = _SIZES[sort]
+    long = float(np.exp(rng.uniform(*np.log(radii)))) * scale
+    short = long * float(rng.uniform(*aspects))
+    depth = short * float(np.exp(rng.uniform(*np.log(steepness))))
+    even = sort == "hail dent"
+    harmonics = [(0.10 * rng.normal() / k, rng.uniform(0, 2 * np.pi)) for k in range(1, 5)]
+    return Dent(
+        x_mm=xy_mm[0], y_mm=xy_mm[1], half_mm=(long, short), angle=float(rng.uniform(0, np.pi)),
+        depth_mm=-depth if rng.random() < outward else depth, rim=float(rng.uniform(0, 2.2)),
+        fold=float(rng.uniform(0.3, 1)) if sort == "crease dent" or rng.random() < 0.2 else 0.0,
+        skew=0.0 if even else float(rng.uniform(-0.35, 0.35)), bend=0.0 if even else float(rng.normal(0, 0.12)),
+        outline=tuple((float(np.clip(a, -0.15, 0.15)), float(phase)) for a, phase in harmonics),
+    )  # fmt: skip

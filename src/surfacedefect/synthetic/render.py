@@ -3,70 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from surfacedefect.errors import OptionError
-from surfacedefect.synthetic.camera import Camera, blur_rows, jpeg_round_trip
+from surfacedefect.synthetic.camera import Camera, jpeg_round_trip
 from surfacedefect.synthetic.config import SyntheticConfig
-from surfacedefect.synthetic.marks import Float
-from surfacedefect.synthetic.scene import Counts, Scene, draw_counts, random_scene
-from surfacedefect.synthetic.shading import damage_masks, preview, shade
+from surfacedefect.synthetic.geometry import Float
+from surfacedefect.synthetic.scene import Scene, random_scene, stream
+from surfacedefect.synthetic.shading import Shaded, preview, shade
+from surfacedefect.synthetic.truth import SyntheticTruth, contrast_of, truth_of
 
-if TYPE_CHECKING:
-    from shapely import Polygon
-
-_BAND_PX = 1 << 15  # pixels computed at once: enough to keep numpy busy, few enough for the cache
-_LEAST_VISIBLE = 3.0  # contrast, in standard deviations of the noise, below which damage is `ignore`
-_LEAST_PIECE = 8  # px; smaller visible pieces of a mark go to `ignore` too
-_CORNER = 0.01  # px
+_BAND_PX = 1 << 15  # pixels shaded at once: few enough for the processor's cache
+_DEVELOP_BANDS = 4  # bands developed at once: the rows of context around them cost time too
+_BALANCED = 0.85  # share, as a power, of the light's colour that the camera corrects
+_SCAN_LIGHT, _WINDOW_LIGHT = 768, 256  # texels of the surroundings' picture
 _WINDOWS = SyntheticConfig(
-    scratches=(0, 3), chips=(0, 3), scuffs=(0, 1), dents=(0, 1), damage_scale=1.0, lookalikes=0.8, jpeg_quality=None
-)
-
-
-@dataclass(frozen=True)
-class SyntheticTruth:
-    """Which pixels are damaged.
-
-    Attributes
-    ----------
-    masks
-        ``"scratch"`` and ``"dent"``: uint8 (H, W), 1 = damage that can be seen.
-    ignore
-        uint8 (H, W), 1 = damage whose contrast against the same scan without damage is below three standard
-        deviations of the noise, so that nobody can be asked to find it; 0 wherever a mask is 1.
-    """
-
-    masks: dict[str, NDArray[np.uint8]]
-    ignore: NDArray[np.uint8]
-
-    @property
-    def polygons(self) -> list[tuple[str, Polygon]]:
-        """List (kind, polygon) of every 8-connected region, in pixel coordinates (x, y), 0.01 px wider."""
-        from rasterio.features import shapes
-        from shapely import make_valid
-        from shapely.geometry import shape
-
-        found: list[tuple[str, Polygon]] = []
-        for kind, mask in self.masks.items():
-            for geometry, _ in shapes(mask, mask=mask.astype(bool), connectivity=8):
-                # pixels that meet at a corner only would fall apart into single polygons: let the corners overlap
-                joined = make_valid(shape(geometry)).buffer(_CORNER, join_style="mitre")
-                found += [(kind, part) for part in getattr(joined, "geoms", [joined])]
-        return found
+    scratches=(0, 3), chips=(0, 3), scuffs=(0, 1), dents=(0, 1), lookalikes=0.5, hairlines=0.0,
+    scratch_length_mm=(3.0, 150.0), jpeg_quality=None,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class SyntheticScan:
-    """A picture with its truth: image uint8 (H, W, 3), truth, scale in mm, and the seed it came from."""
+    """A picture with its truth.
+
+    Attributes
+    ----------
+    image
+        uint8 (H, W, 3), sRGB.
+    truth
+        What is damaged in it.
+    mm_per_px
+        Scale in the middle of the picture.
+    seed
+        What it was drawn from.
+    blur_px
+        How far, in px, the lens and the camera's development spread the light of one pixel, at most.
+    noise
+        Standard deviation of the sensor's noise at half of white, in 8-bit grey levels of the linear signal.
+    """
 
     image: NDArray[np.uint8]
     truth: SyntheticTruth
     mm_per_px: float
     seed: int
+    blur_px: int
+    noise: float
 
 
 def render_scan(seed: int, config: SyntheticConfig | None = None) -> SyntheticScan:
@@ -76,7 +60,7 @@ def render_scan(seed: int, config: SyntheticConfig | None = None) -> SyntheticSc
     ----------
     seed
         0 to 2**63 - 1; 10**9 and above for demo and benchmark scans. The same seed and config give the same bytes
-        (on the same machine and numpy).
+        on the same machine and library versions, in any process.
     config
         What to show; None is a 4096 x 3000 scan at 0.1 mm a pixel.
 
@@ -96,20 +80,14 @@ def render_scan(seed: int, config: SyntheticConfig | None = None) -> SyntheticSc
     >>> scan.image.shape, sorted(scan.truth.masks)
     ((240, 320, 3), ['dent', 'scratch'])
     """
-    config = SyntheticConfig() if config is None else config
-    if not isinstance(config, SyntheticConfig):
-        raise OptionError(f"config is {type(config).__name__}; expected a SyntheticConfig or None")
-    rng = np.random.default_rng(np.random.SeedSequence([_seed(seed), 1]))
-    size = config.width, config.height
-    scene = random_scene(
-        rng, size=size, mm_per_px=config.mm_per_px, counts=draw_counts(rng, config), config=config,
-        reach_px=0.4 * max(size), environment_size=768,
-    )  # fmt: skip
-    return _photograph(scene, rng, seed=seed, jpeg_quality=config.jpeg_quality)
+    config = _config(config, SyntheticConfig())
+    seed = _seed(seed)
+    scene = random_scene(seed, config, environment_size=_SCAN_LIGHT)
+    return _photograph(scene, seed=seed, config=config)
 
 
 def render_window(seed: int, *, size: int = 512, config: SyntheticConfig | None = None) -> SyntheticScan:
-    """Render a training window: any paint, light, sharpness and scale; one in four holds look-alikes only.
+    """Render a training window: any paint, light, sharpness, tilt and scale; one in four holds look-alikes only.
 
     Parameters
     ----------
@@ -118,8 +96,8 @@ def render_window(seed: int, *, size: int = 512, config: SyntheticConfig | None 
     size
         Side in px, 64 to 2048.
     config
-        Ranges to draw from instead of the ones for training; its width, height and mm_per_px are not used, for the
-        scale is drawn from 0.1 to 1 mm a pixel.
+        Ranges to draw from instead of the ones for training; its width, height, mm_per_px, tilt_degrees, distance_mm
+        and jpeg_quality are not used: the scale is drawn from 0.08 to 2 mm a pixel, and the rest as widely.
 
     Returns
     -------
@@ -136,23 +114,30 @@ def render_window(seed: int, *, size: int = 512, config: SyntheticConfig | None 
     >>> render_window(7, size=128).image.shape
     (128, 128, 3)
     """
-    if not 64 <= size <= 2048:
-        raise OptionError(f"size is {size}; expected 64 to 2048 px")
-    if config is not None and not isinstance(config, SyntheticConfig):
-        raise OptionError(f"config is {type(config).__name__}; expected a SyntheticConfig or None")
-    rng = np.random.default_rng(np.random.SeedSequence([_seed(seed), 2]))
-    config = replace(config or _WINDOWS, width=size, height=size)
-    counts = draw_counts(rng, config)
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 64 <= size <= 2048:
+        raise OptionError(f"size is {size!r}; expected a whole number from 64 to 2048 px")
+    config, seed = _config(config, _WINDOWS), _seed(seed)
+    rng = stream(seed, "window")
+    mm_per_px = float(np.exp(rng.uniform(np.log(0.08), np.log(2.0))))
+    counts = {name: getattr(config, name) for name in ("scratches", "chips", "scuffs", "dents", "hail")}
     if rng.random() < 0.25:
-        counts = Counts(0, 0, 0, 0)
-    elif counts == Counts(0, 0, 0, 0) and config.scratches[1] > 0:
-        counts = Counts(1, 0, 0, 0)
-    quality = config.jpeg_quality or (int(rng.integers(60, 98)) if rng.random() < 0.8 else None)
-    scene = random_scene(
-        rng, size=(size, size), mm_per_px=float(np.exp(rng.uniform(np.log(0.1), 0))), counts=counts, config=config,
-        reach_px=float(size), environment_size=256,
+        counts = dict.fromkeys(counts, (0, 0))
+    elif counts["scratches"][0] == 0 < counts["scratches"][1] and rng.random() < 0.8:
+        counts["scratches"] = (1, counts["scratches"][1])
+    # at coarse scales only what is large can be seen
+    widest = config.scratch_width_mm[1]
+    thinnest = min(max(config.scratch_width_mm[0], 0.35 * mm_per_px), widest)
+    shortest = min(max(config.scratch_length_mm[0], 10 * mm_per_px), config.scratch_length_mm[1])
+    config = replace(
+        config, width=int(size), height=int(size), mm_per_px=mm_per_px, **counts,
+        scratch_width_mm=(thinnest, widest), scratch_length_mm=(shortest, config.scratch_length_mm[1]),
+        damage_scale=float(np.clip(config.damage_scale * (mm_per_px / 0.12) ** 0.5, 0.1, 10)),
+        tilt_degrees=(0.0, float(rng.choice([10.0, 30.0, 60.0]))),
+        distance_mm=float(np.clip(np.exp(rng.uniform(np.log(300), np.log(2500))), 1.2 * size * mm_per_px, 20_000)),
+        jpeg_quality=int(rng.integers(60, 98)) if rng.random() < 0.8 else None,
     )  # fmt: skip
-    return _photograph(scene, rng, seed=seed, jpeg_quality=quality)
+    scene = random_scene(seed, config, environment_size=_WINDOW_LIGHT)
+    return _photograph(scene, seed=seed, config=config)
 
 
 def _seed(seed: int) -> int:
@@ -161,63 +146,106 @@ def _seed(seed: int) -> int:
     return int(seed)
 
 
-def _photograph(scene: Scene, rng: np.random.Generator, *, seed: int, jpeg_quality: int | None) -> SyntheticScan:
-    camera = Camera.random(rng, preview(scene, max(4, max(scene.width, scene.height) // 96)))
-    noise_rng = np.random.default_rng(rng.integers(2**63))
-    masks = damage_masks(scene)
-    contrast = np.zeros((scene.height, scene.width), np.float16)
-    image = np.empty((scene.height, scene.width, 3), np.uint8)
-    held: Float | None = None  # the last rows of the band above: what the blur at a band's edge needs
-    band = max(16, _BAND_PX // scene.width)
-    for top in range(0, scene.height, band):
-        rows = slice(top, min(top + band, scene.height))
-        hurt = (masks["scratch"][rows] | masks["dent"][rows]).astype(bool)
-        shaded = shade(scene, rows, hurt, noise_rng=noise_rng)
-        for mask in masks.values():
-            mask[rows] &= shaded.hidden < 0.5
-        contrast[rows][shaded.hurt] = _contrast(camera, shaded.damaged, shaded.undamaged)
-        # row r is finished once row r + 1 is known
-        light = shaded.light if held is None else np.concatenate([held, shaded.light])
-        first = rows.stop - light.shape[0]
-        soft = blur_rows(light, 0.5 * camera.blur)
-        begin, end = (0 if first == 0 else 1), light.shape[0] - (0 if rows.stop == scene.height else 1)
-        image[first + begin : first + end] = camera.expose(soft[begin:end], first + begin, scene.height, rng=noise_rng)
-        held = light[-2:]
-    if jpeg_quality is not None:
-        image = jpeg_round_trip(image, jpeg_quality)
-    return SyntheticScan(image, _truth(scene, masks, contrast), scene.mm_per_px, int(seed))
+def _config(config: SyntheticConfig | None, default: SyntheticConfig) -> SyntheticConfig:
+    if config is None:
+        return default
+    if not isinstance(config, SyntheticConfig):
+        raise OptionError(f"config is {type(config).__name__}; expected a SyntheticConfig or None")
+    return config
 
 
-def _contrast(camera: Camera, damaged: Float, undamaged: Float) -> NDArray[np.float16]:
-    """Difference of two sets of pixels (n, 3), in standard deviations of the noise."""
-    without = camera.tone(undamaged)
-    difference = np.abs(camera.tone(damaged) - without).max(axis=-1, initial=0)
-    ratio = difference / camera.noise(without.mean(axis=-1))
-    return np.asarray(ratio.clip(0, 1000), np.float16)
+def _photograph(
+    scene: Scene, *, seed: int, config: SyntheticConfig, camera: Camera | None = None, band_px: int = _BAND_PX
+) -> SyntheticScan:
+    """Shade band by band and develop every row as soon as the rows around it are known."""
+    view = scene.view
+    if camera is None:
+        balance = _white_balance(scene)
+        camera = Camera.random(stream(seed, "camera"), preview(scene) * balance, look=config.camera)
+        camera = replace(camera, gain=camera.gain * balance)
+    depths = view.depth(*(np.asarray(c, np.float32) for c in zip(*_corners(scene), strict=True)))
+    camera = camera.at_depths(float(depths.min()), float(depths.max()))
+    grain_rng, noise_rng = stream(seed, "grain"), stream(seed, "noise")
+    image = np.empty((view.height, view.width, 3), np.uint8)
+    contrast = np.zeros((view.height, view.width), np.float16)
+    hidden = np.zeros((view.height, view.width), bool)
+    held = _Held(camera, view.width)
+    done, step = 0, max(8, band_px // view.width)
+    for top in range(0, view.height, step):
+        rows = slice(top, min(top + step, view.height))
+        grain = grain_rng.standard_normal((rows.stop - top, view.width), dtype=np.float32)
+        shaded = shade(scene, rows, grain)
+        hidden[rows] = shaded.hidden > 0.5
+        held.add(shaded, camera.noise_rows(noise_rng, rows.stop - top, view.width))
+        ready = rows.stop if rows.stop == view.height else rows.stop - camera.margin_px
+        if ready - done >= _DEVELOP_BANDS * step or rows.stop == view.height:
+            image[done:ready], contrast[done:ready] = held.develop(done, ready, view.height)
+            done = ready
+    if config.jpeg_quality is not None:
+        image = jpeg_round_trip(image, config.jpeg_quality)
+    truth = truth_of(scene.damages, contrast=contrast, hidden=hidden)
+    noise = 255 * float(camera.sigma(np.full(1, 0.5, np.float32))[0])
+    return SyntheticScan(image, truth, view.mm_per_px, seed, camera.margin_px, noise)
 
 
-def _truth(scene: Scene, masks: dict[str, NDArray[np.uint8]], contrast: NDArray[np.float16]) -> SyntheticTruth:
-    """Move what cannot be seen from the masks to ignore: scratches piece by piece, dents as a whole."""
-    from scipy.ndimage import label, uniform_filter
+def _white_balance(scene: Scene) -> Float:
+    """Gains that take most of the light's own colour away, as a camera's automatic white balance does."""
+    environment = scene.lighting.environment
+    light = environment.even.astype(np.float64)
+    if environment.sun is not None:
+        light += environment.sun.irradiance * (max(0.0, environment.sun.direction[2]) / np.pi)
+    return np.asarray((light.mean() / light) ** _BALANCED, np.float32)
 
-    seen = {kind: np.zeros_like(mask) for kind, mask in masks.items()}
-    for painted in scene.marks:
-        if painted.is_damage:
-            mark = painted.mark
-            here = mark.region
-            own = (mark.mask & masks["scratch"][here].astype(bool)).astype(np.float32)
-            near = uniform_filter(own * contrast[here].astype(np.float32), 13, mode="constant")
-            near /= np.maximum(uniform_filter(own, 13, mode="constant"), np.float32(1e-3))
-            pieces, _ = label((near >= _LEAST_VISIBLE) & (own > 0), np.ones((3, 3)))
-            sizes = np.bincount(pieces.ravel())
-            sizes[0] = 0
-            seen["scratch"][here] |= (sizes >= _LEAST_PIECE)[pieces].astype(np.uint8)
-    for bump in scene.bumps:
-        if bump.mask is not None:
-            here = bump.region
-            own_dent = bump.mask & masks["dent"][here].astype(bool)
-            strong = np.quantile(contrast[here][own_dent], 0.8) if own_dent.any() else 0
-            if strong >= _LEAST_VISIBLE:
-                seen["dent"][here] |= own_dent.astype(np.uint8)
-    damaged, visible = masks["scratch"] | masks["dent"], seen["scratch"] | seen["dent"]
-    return SyntheticTruth(seen, damaged & (1 - visible))
+
+def _corners(scene: Scene) -> list[tuple[float, float]]:
+    width, height = scene.view.width, scene.view.height
+    return [scene.view.point(col, row) for col in (0, width) for row in (0, height)]
+
+
+class _Held:
+    """The last shaded rows: as many as the camera's blur still needs."""
+
+    def __init__(self, camera: Camera, width: int) -> None:
+        self.camera, self.width, self.first = camera, width, 0
+        self.light = np.empty((0, width, 3), np.float32)
+        self.change = np.empty((0, width, 1), np.float32)
+        self.level = np.empty((0, width), np.float32)
+        self.depth = np.empty((0, width), np.float32)
+        self.noise: Float | None = None
+
+    def add(self, shaded: Shaded, noise: Float) -> None:
+        gain = self.camera.gain
+        change = np.zeros((shaded.light.shape[0], self.width, 1), np.float32)
+        level = np.zeros(change.shape[:2], np.float32)
+        if shaded.hurt.size:
+            # the blur carries the change to pixels around: their noise counts too
+            for k in range(3):
+                level += shaded.light[..., k] * np.float32(gain[k] / 3)
+            without = (shaded.undamaged * gain).clip(0, 1)
+            difference = (shaded.light.reshape(-1, 3)[shaded.hurt] * gain).clip(0, 1) - without
+            strongest = np.abs(difference).argmax(axis=1)
+            change.ravel()[shaded.hurt] = difference[np.arange(strongest.size), strongest]
+            level.ravel()[shaded.hurt] = without.mean(axis=-1)
+        self.light = np.concatenate([self.light, shaded.light])
+        self.change = np.concatenate([self.change, change])
+        self.level = np.concatenate([self.level, level])
+        self.depth = np.concatenate([self.depth, shaded.depth])
+        self.noise = noise if self.noise is None else np.concatenate([self.noise, noise])
+
+    def develop(self, begin: int, end: int, height: int) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+        """Give the picture and the damage's contrast of these rows, and forget the rows that nobody needs any more."""
+        assert self.noise is not None
+        own = slice(begin - self.first, end - self.first)
+        picture = self.camera.expose(self.light, self.noise, depth=self.depth, first_row=self.first, height=height)[own]
+        contrast = np.zeros((end - begin, self.width), np.float16)
+        changed = np.flatnonzero(self.change.any(axis=(0, 2)))
+        if changed.size:
+            reach = self.camera.margin_px
+            cols = slice(max(0, int(changed[0]) - reach), int(changed[-1]) + reach + 1)
+            change = self.camera.blur(self.change[:, cols], self.depth[:, cols])[own, :, 0]
+            contrast[:, cols] = contrast_of(change, self.camera.sigma(self.level[own, cols].clip(0, 1)))
+        drop = max(0, end - self.camera.margin_px - self.first)
+        self.light, self.change, self.level = self.light[drop:], self.change[drop:], self.level[drop:]
+        self.depth, self.noise = self.depth[drop:], self.noise[drop:]
+        self.first += drop
+        return picture, contrast

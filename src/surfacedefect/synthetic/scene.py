@@ -1,164 +1,180 @@
-"""Every random choice of one synthetic scan, made before the first pixel is computed."""
+"""Every random choice of one synthetic scan, made before the first pixel is computed.
+
+Each part draws from its own stream of the seed. So the same seed shows the same damage on the same panel whatever
+light falls on it.
+"""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from surfacedefect.synthetic import lookalikes
 from surfacedefect.synthetic.config import SyntheticConfig
-from surfacedefect.synthetic.dents import Bump, random_dent
-from surfacedefect.synthetic.environment import random_environment
-from surfacedefect.synthetic.lookalikes import Dirt, Gap, Ground
-from surfacedefect.synthetic.marks import Float, Mark, MarkName, random_mark
-from surfacedefect.synthetic.optics import Panel, mirrored, panel_slopes, random_panel
+from surfacedefect.synthetic.damage import Damage, chips, line_scratch, scuff
+from surfacedefect.synthetic.dents import DentSort, pressed, random_dent
+from surfacedefect.synthetic.dirt.contamination import Film, random_drops, random_films, random_specks
+from surfacedefect.synthetic.geometry import View
+from surfacedefect.synthetic.lighting import Lighting, random_shadow, reflected_range
 from surfacedefect.synthetic.paints import Paint, random_paint
+from surfacedefect.synthetic.panel import Panel, random_panel
+from surfacedefect.synthetic.parts.choice import Part, covers, random_parts
+from surfacedefect.synthetic.places.environment import random_environment
+from surfacedefect.synthetic.splat import Layer
 
-
-@dataclass(frozen=True)
-class PaintedMark:
-    """A mark and the linear RGB of what shows there, (3,) or (h, w, 3); ``rough`` marks do not mirror."""
-
-    mark: Mark
-    rgb: Float
-    lip: float
-    is_damage: bool
-    rough: float = 0.9
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """All of it. Lists are in drawing order; dents are bumps with truth, water drops bumps without."""
+    """All of it, in drawing order: panel, parts, films and specks of dirt, damages."""
 
-    width: int
-    height: int
-    mm_per_px: float
+    view: View
     panel: Panel
     paint: Paint
-    environment: Float
-    even_light: Float  # (3,), the surroundings' mean
-    bumps: tuple[Bump, ...]
-    marks: tuple[PaintedMark, ...]
-    gaps: tuple[Gap, ...]
-    grounds: tuple[Ground, ...]
-    dirt: Dirt | None
-
-    def x_mm(self, cols: NDArray[np.int64] | slice) -> Float:
-        """Give x of the pixel centres of these columns, in mm from the middle."""
-        return ((np.arange(self.width)[cols] + 0.5 - self.width / 2) * self.mm_per_px).astype(np.float32)
-
-    def y_mm(self, rows: NDArray[np.int64] | slice) -> Float:
-        """Give y of the pixel centres of these rows, in mm from the middle."""
-        return ((np.arange(self.height)[rows] + 0.5 - self.height / 2) * self.mm_per_px).astype(np.float32)
+    lighting: Lighting
+    parts: tuple[Part, ...]
+    films: tuple[Film, ...]
+    specks: tuple[Layer, ...]
+    damages: tuple[Damage, ...]
+    flake_px: float
+    """Contrast of the flakes at this scale."""
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How many damages of each sort, drawn from a config."""
-
-    scratches: int
-    chips: int
-    scuffs: int
-    dents: int
+def stream(seed: int, name: str) -> np.random.Generator:
+    """Give the seed's own random stream for one part of the scene."""
+    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
 
 
-def draw_counts(rng: np.random.Generator, config: SyntheticConfig) -> Counts:
-    """Numbers within the config's ranges."""
-    return Counts(*(int(rng.integers(low, high + 1)) for low, high in
-                    (config.scratches, config.chips, config.scuffs, config.dents)))  # fmt: skip
+def random_scene(seed: int, config: SyntheticConfig, *, environment_size: int) -> Scene:
+    """Draw the scene of a seed."""
+    rng = stream(seed, "view")
+    view = View.looking(
+        (config.width, config.height), mm_per_px=config.mm_per_px, distance_mm=config.distance_mm,
+        tilt=float(np.radians(rng.uniform(*config.tilt_degrees))), towards=float(rng.uniform(0, 2 * np.pi)),
+    )  # fmt: skip
+    x0, y0, x1, y1 = footprint = view.footprint
+    extent = max(x1 - x0, y1 - y0)
+    panel = random_panel(stream(seed, "panel"), extent, mm_per_px=config.mm_per_px)
+    paint = random_paint(stream(seed, "paint"), config.paints)
+    share = config.lookalikes
+    parts = random_parts(stream(seed, "parts"), footprint=footprint, paint=paint, share=0.8 * share, far=extent > 250)
+    films = random_films(stream(seed, "films"), footprint=footprint, share=share)
+    rng = stream(seed, "specks")
+    specks = (*random_specks(rng, view=view, paint=paint, share=share), *random_drops(rng, view=view, share=share))
+    lighting = _random_lighting(seed, config, view=view, panel=panel, paint=paint, size=environment_size)
+    damages = _random_damages(stream(seed, "damage"), config, view=view, paint=paint, parts=parts)
+    flakes = paint.flakes * min(1.0, 0.15 / config.mm_per_px)
+    return Scene(view, panel, paint, lighting, parts, films, specks, damages, flakes)
 
 
-def random_scene(
-    rng: np.random.Generator, *, size: tuple[int, int], mm_per_px: float, counts: Counts, config: SyntheticConfig,
-    reach_px: float, environment_size: int,
-) -> Scene:  # fmt: skip
-    """Draw a scene of size (width, height)."""
-    width, height = size
-    extent = max(width, height) * mm_per_px
-    panel = random_panel(rng, extent)
-    paint = random_paint(rng, config.paint)
-    environment = random_environment(rng, size=environment_size)
-    allowed = config.lookalikes
-    gaps = lookalikes.random_gaps(rng, size, mm_per_px) if rng.random() < 0.5 * allowed else ()
-    grounds = (lookalikes.random_ground(rng, size, mm_per_px),) if rng.random() < 0.35 * allowed else ()
-    dirt = lookalikes.random_dirt(rng, extent) if rng.random() < 0.6 * allowed else None
-
-    def is_free(x: float, y: float) -> bool:
-        xy = (x - width / 2) * mm_per_px, (y - height / 2) * mm_per_px
-        return not any(g.covers(*xy, margin=4.0) for g in gaps) and not any(g.covers(*xy, margin=4.0) for g in grounds)
-
-    places = _places(rng, size, counts.scratches + counts.chips + counts.scuffs, is_free)
-    wanted: list[tuple[MarkName, int]] = [
-        ("scratch", counts.scratches), ("chip", counts.chips), ("scuff", counts.scuffs),
-    ]  # fmt: skip
-    names = [name for name, count in wanted for _ in range(count)]
-    marks = lookalikes.random_harmless(rng, size, mm_per_px, paint, allowed)
-    for name, xy in zip(names, places, strict=True):
-        if name == "scratch" and rng.random() < 0.25:
-            name = "scratches"
-        mark = random_mark(rng, xy, name=name, mm_per_px=mm_per_px / config.damage_scale, reach_px=reach_px)
-        here = mark.clipped(height, width)
-        if here is not None:
-            rgb = _damage_colour(rng, paint)
-            marks.append(PaintedMark(here, rgb, lip=float(rng.uniform(0.05, 0.4)), is_damage=True))
-    telling = _telling(panel, environment, size, mm_per_px)
-    bumps = [random_dent(rng, xy, size=size, mm_per_px=mm_per_px, scale=config.damage_scale, reach_px=reach_px)
-             for xy in _places(rng, size, counts.dents, is_free, worth=telling)]  # fmt: skip
-    bumps += lookalikes.random_drops(rng, size, mm_per_px) if rng.random() < 0.3 * allowed else []
-    even = environment[..., 3:].mean(axis=(0, 1))
-    return Scene(width, height, mm_per_px, panel, paint, environment, even, tuple(bumps), tuple(marks), tuple(gaps),
-                 tuple(grounds), dirt)  # fmt: skip
+def _random_lighting(
+    seed: int, config: SyntheticConfig, *, view: View, panel: Panel, paint: Paint, size: int
+) -> Lighting:
+    rng = stream(seed, "light")
+    # doors and wings stand upright, bonnets and roofs lie
+    leans = rng.normal(0, 8), rng.uniform(15, 60), rng.uniform(60, 90)
+    lean = float(np.radians(rng.choice(leans, p=[0.6, 0.2, 0.2])))
+    roll = float(rng.normal(0, 0.08))
+    up = np.sin(roll) * np.cos(lean), -np.cos(roll) * np.cos(lean), np.sin(lean)
+    rows, cols = (np.linspace(0, size - 1, 16).astype(np.int64) for size in (view.height, view.width))
+    *centre, half = reflected_range(view, *panel.slopes(view, rows, cols), *view.grid(rows, cols))
+    half += 0.3  # dents turn the ray further
+    environment = random_environment(
+        rng,
+        places=config.places,
+        up=(float(up[0]), float(up[1]), float(up[2])),
+        centre=(centre[0], centre[1]),
+        half=half,
+        size=size,
+    )
+    shaded = environment.sun is not None and rng.random() < 0.4 * config.lookalikes
+    x0, y0, x1, y1 = view.footprint
+    shadow = random_shadow(rng, max(x1 - x0, y1 - y0)) if shaded else None
+    return Lighting(view, paint, environment, config.fringe, shadow)
 
 
-def _places(
-    rng: np.random.Generator, size: tuple[int, int], count: int, is_free: Callable[[float, float], bool],
-    *, worth: Callable[[float, float], float] = lambda x, y: 1.0,
-) -> list[tuple[float, float]]:  # fmt: skip
-    """Points off the ground and gaps: of a dozen candidates the one far from the others and of most worth wins."""
-    chosen: list[tuple[float, float]] = []
+def _random_damages(
+    rng: np.random.Generator, config: SyntheticConfig, *, view: View, paint: Paint, parts: tuple[Part, ...]
+) -> tuple[Damage, ...]:
+    def is_free(xy: Point) -> bool:
+        return not covers(parts, *xy, margin_mm=4.0)
+
+    def count(ends: tuple[int, int]) -> int:
+        return int(rng.integers(ends[0], ends[1] + 1))
+
+    scratches, scuffs, dents, hail = (count(c) for c in (config.scratches, config.scuffs, config.dents, config.hail))
+    chip_groups = _split(rng, count(config.chips))
+    places = iter(_places(rng, view, scratches + scuffs + len(chip_groups) + dents + hail, is_free))
+    found: list[Damage | None] = []
+    for k in range(dents + hail):
+        found += _dent(rng, next(places), config, view=view, paint=paint, hail=k >= dents)
+    thin = int(np.ceil(config.hairlines * scratches))
+    low, high = config.scratch_width_mm
+    fine = float(np.clip(1.9 * config.mm_per_px, low, high))  # mean width that counts as a hairline
+    for k in range(scratches):
+        width = _log_uniform(rng, low, fine if k < thin else high)
+        found.append(line_scratch(
+            rng, next(places), view=view, paint=paint, length_mm=_log_uniform(rng, *config.scratch_length_mm),
+            width_mm=width, lines=int(rng.integers(2, 7)) if rng.random() < config.groups else 1,
+        ))  # fmt: skip
+    for _ in range(scuffs):
+        length = _log_uniform(rng, 12, 180) * config.damage_scale
+        found.append(scuff(rng, next(places), view=view, paint=paint, length_mm=length))
+    for size in chip_groups:
+        spread = float(rng.uniform(3, 30)) * config.damage_scale
+        found += chips(
+            rng, next(places), view=view, paint=paint, count=size, spread_mm=spread, scale=config.damage_scale
+        )
+    return tuple(damage for damage in found if damage is not None)
+
+
+def _dent(
+    rng: np.random.Generator, xy: Point, config: SyntheticConfig, *, view: View, paint: Paint, hail: bool
+) -> list[Damage | None]:
+    sorts: tuple[DentSort, ...] = ("ding", "round dent", "crease dent")
+    sort: DentSort = "hail dent" if hail else sorts[int(rng.choice(3, p=[0.5, 0.3, 0.2]))]
+    dent = random_dent(rng, xy, sort=sort, scale=config.damage_scale)
+    dents = [dent]
+    if not hail and rng.random() < 0.4:  # sheet metal seldom gives way in one place only
+        turn, away = rng.uniform(0, 2 * np.pi), 0.7 * dent.half_mm[0]
+        beside = xy[0] + away * float(np.cos(turn)), xy[1] + away * float(np.sin(turn))
+        dents.append(random_dent(rng, beside, sort=sort, scale=config.damage_scale * float(rng.uniform(0.3, 0.7))))
+    bump = pressed(dents, view)
+    if bump is None:
+        return []
+    size = 2 * max(dent.half_mm), 2 * min(dent.half_mm)
+    found: list[Damage | None] = [Damage("dent", sort, None, bump, (), *size, abs(dent.depth_mm))]
+    if not hail and rng.random() < 0.25:  # what dented it hurt the paint too
+        found.append(line_scratch(
+            rng, xy, view=view, paint=paint, length_mm=float(size[0] * rng.uniform(0.3, 0.9)),
+            width_mm=_log_uniform(rng, *config.scratch_width_mm), lines=int(rng.integers(1, 4)),
+        ))  # fmt: skip
+    return found
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _split(rng: np.random.Generator, total: int) -> list[int]:
+    """Split chips into clusters of one to a dozen."""
+    groups = []
+    while total > 0:
+        groups.append(min(total, int(rng.choice([1, 2, 5, 12], p=[0.4, 0.3, 0.2, 0.1]))))
+        total -= groups[-1]
+    return groups
+
+
+def _places(rng: np.random.Generator, view: View, count: int, is_free: Callable[[Point], bool]) -> list[Point]:
+    """Points of the panel, off gaps and other parts: of a dozen candidates the one farthest from the others wins."""
+    chosen: list[Point] = []
     for _ in range(count):
-        tries = rng.uniform(0.06, 0.94, (12, 2)) * size
-        points = [(float(x), float(y)) for x, y in tries]
-        free = [xy for xy in points if is_free(*xy)] or points[:1]
-        lonely = [min((np.hypot(x - a, y - b) for a, b in chosen), default=1.0) * worth(x, y) for x, y in free]
+        tries = rng.uniform(0.05, 0.95, (12, 2)) * [view.width, view.height]
+        points = [view.point(float(col), float(row)) for col, row in tries]
+        free = [xy for xy in points if is_free(xy)] or points[:1]
+        lonely = [min((np.hypot(x - a, y - b) for a, b in chosen), default=1.0) for x, y in free]
         chosen.append(free[int(np.argmax(lonely))])
     return chosen
-
-
-def _telling(
-    panel: Panel, environment: Float, size: tuple[int, int], mm_per_px: float
-) -> Callable[[float, float], float]:
-    """How much the mirrored surroundings change at a place when the surface turns a little: there a dent shows."""
-
-    def change(x: float, y: float) -> float:
-        at_x = np.asarray([(x - size[0] / 2) * mm_per_px], np.float32)
-        at_y = np.asarray([(y - size[1] / 2) * mm_per_px], np.float32)
-        p, q = panel_slopes(panel, at_x, at_y)
-        turns = np.float32(0.05) * np.asarray([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]], np.float32)
-        seen = [mirrored(panel, environment, 0.05, at_x, at_y, p + a, q + b)[0][0, 0, :3].mean() for a, b in turns]
-        return float(np.std(seen)) + 0.02
-
-    return change
-
-
-def _damage_colour(rng: np.random.Generator, paint: Paint) -> Float:
-    """Primer, metal, dirt in the groove or foreign paint; mostly one that stands out from this paint."""
-    own = np.sqrt(np.mean(paint.rgb))
-    least = 0.28 if rng.random() < 0.9 else 0.08
-    rgb = np.full(3, 0.6)
-    for _ in range(12):
-        sort = rng.choice(4, p=[0.45, 0.2, 0.25, 0.1])
-        if sort == 0:
-            rgb = rng.uniform(0.45, 0.8) * rng.normal(1, 0.04, 3)
-        elif sort == 1:
-            rgb = rng.uniform(0.3, 0.5) * rng.normal(1, 0.02, 3)
-        elif sort == 2:
-            rgb = rng.uniform(0.01, 0.06) * rng.normal(1, 0.15, 3)
-        else:
-            rgb = np.asarray(random_paint(rng).rgb)
-        if abs(np.sqrt(np.mean(rgb)) - own) > least:
-            break
-    return rgb.astype(np.float32).clip(0.005, 0.9)

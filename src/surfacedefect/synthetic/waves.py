@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surfacedefect.synthetic.marks import Float
+from surfacedefect.synthetic.geometry import Float
 
-_COLUMNS = 512
+_ROWS = 4
 _PIECE = 1 << 18  # multiplications in one call: OpenBLAS's own limit for staying on one thread
 
 
@@ -23,14 +23,14 @@ class Waves:
 
     @classmethod
     def random(
-        cls, rng: np.random.Generator, *, count: int, shortest: float, longest: float, stretch_y: float = 1.0
+        cls, rng: np.random.Generator, *, count: int, shortest: float, longest: float, rise: float = 0.5
     ) -> Waves:
-        """Waves of lengths between shortest and longest, in the units of x, drawn out along y by stretch_y."""
+        """Waves of lengths between shortest and longest, in the units of x; amplitudes grow as length ** rise."""
         length = np.exp(rng.uniform(np.log(shortest), np.log(longest), count))
         angle = rng.uniform(0, 2 * np.pi, count)
-        amplitude = rng.rayleigh(1, count) * length ** (0.5 if longest > 2.5 * shortest else 0)
+        amplitude = rng.rayleigh(1, count) * length**rise
         amplitude *= np.sqrt(2 / (amplitude**2).sum())
-        values = (2 * np.pi / length * np.cos(angle), 2 * np.pi / length * np.sin(angle) / stretch_y,
+        values = (2 * np.pi / length * np.cos(angle), 2 * np.pi / length * np.sin(angle),
                   rng.uniform(0, 2 * np.pi, count), amplitude)  # fmt: skip
         return cls(*(v.astype(np.float32) for v in values))
 
@@ -38,9 +38,14 @@ class Waves:
         """Compute the field, float32 (y.size, x.size)."""
         return self._sum(x, y, self.amplitude, np.float32(0))
 
+    @property
+    def steepness(self) -> float:
+        """Root mean square of the field's gradient, in 1 / (unit of x)."""
+        return float(np.sqrt(0.5 * float((self.amplitude**2 * (self.kx**2 + self.ky**2)).sum()))) + 1e-12
+
     def slopes(self, x: Float, y: Float) -> tuple[Float, Float]:
-        """Compute the field's slopes along x and y, scaled so that together their root mean square is 1."""
-        size = np.sqrt(0.5 * float((self.amplitude**2 * (self.kx**2 + self.ky**2)).sum())) + 1e-12
+        """Compute the field's slopes along x and y, divided by its `steepness`."""
+        size = self.steepness
         quarter = np.float32(np.pi / 2)
         weights = (self.amplitude * self.kx / np.float32(size), self.amplitude * self.ky / np.float32(size))
         return self._sum(x, y, weights[0], quarter), self._sum(x, y, weights[1], quarter)
@@ -56,13 +61,17 @@ class Waves:
 def _product(left: Float, right: Float) -> Float:
     """Multiply matrices in pieces so small that BLAS starts no threads.
 
-    They would fight over the cores of a training loop, and the last bits would depend on how many there are.
+    They would fight over the cores of a training loop, and the last bits would depend on how many there are. Pieces of
+    the height that BLAS computes at once, padded with zeros, keep the last bits from depending on where a band begins.
     """
-    out = np.empty((left.shape[0], right.shape[1]), np.float32)
-    step = max(2, _PIECE // (_COLUMNS * left.shape[1]))
-    for first in range(0, right.shape[1], _COLUMNS):
-        cols = slice(first, first + _COLUMNS)
+    height, depth = left.shape
+    padded = np.zeros((-(-height // _ROWS) * _ROWS, depth), np.float32)
+    padded[:height] = left
+    out = np.empty((padded.shape[0], right.shape[1]), np.float32)
+    columns = max(16, _PIECE // (_ROWS * depth) // 16 * 16)
+    for first in range(0, right.shape[1], columns):
+        cols = slice(first, first + columns)
         part = np.ascontiguousarray(right[:, cols])
-        for top in range(0, left.shape[0], step):
-            np.matmul(left[top : top + step], part, out=out[top : top + step, cols])
-    return out
+        for top in range(0, padded.shape[0], _ROWS):
+            np.matmul(padded[top : top + _ROWS], part, out=out[top : top + _ROWS, cols])
+    return out[:height]

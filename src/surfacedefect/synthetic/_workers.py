@@ -1,0 +1,106 @@
+"""One function over many jobs in processes of their own, which end with the process that started them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+Job = TypeVar("Job")
+
+_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class WorkerDiedError(RuntimeError):
+    """A worker process ended in the middle of its job."""
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def in_processes(
+    task: Callable[[Job], object], jobs: Sequence[Job], *, workers: int, told: Callable[[], None] | None = None
+) -> None:
+    """Call a function for every job in new processes; return when all are done.
+
+    Whatever ends this call early (an error of a job, Ctrl-C) ends the workers at once, in the middle of their jobs.
+
+    Parameters
+    ----------
+    task
+        A function that can be pickled. What it returns is dropped.
+    jobs
+        Its arguments, which can be pickled.
+    workers
+        Number of processes, 1 or more; each computes on one thread.
+    told
+        Called in this process after each finished job.
+
+    Raises
+    ------
+    WorkerDiedError
+        A worker process ended without an answer.
+
+    Examples
+    --------
+    >>> in_processes(print, [], workers=2)
+    """
+    if not jobs:
+        return
+    context = multiprocessing.get_context("spawn")
+    watched, held = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_begin, initargs=(watched,))
+    try:
+        with _while_they_start():
+            futures = [pool.submit(task, job) for job in jobs]
+        for future in as_completed(futures):
+            future.result()
+            if told is not None:
+                told()
+        pool.shutdown()
+    except BrokenProcessPool as error:
+        raise WorkerDiedError("a worker process ended in the middle of its job") from error
+    finally:
+        held.close()  # the workers see it and end; they would see it too if this process were killed
+        pool.shutdown(cancel_futures=True)
+        watched.close()
+
+
+def _begin(watched: Connection) -> None:
+    """Set up a worker: it leaves Ctrl-C to its parent, and ends when the parent lets go of the pipe or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(watched,), daemon=True).start()
+
+
+def _end_with(watched: Connection) -> None:
+    try:
+        watched.recv_bytes()
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+@contextmanager
+def _while_they_start() -> Iterator[None]:
+    """Let workers inherit one thread a numeric library, and no tracebacks from Ctrl-C while they import."""
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    main = threading.current_thread() is threading.main_thread()  # only it may set signal handlers
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        if main:
+            signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,1 @@
+"""Harmless things on the paint: dust, dirt, drops, stickers."""

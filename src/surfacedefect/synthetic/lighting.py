@@ -1,0 +1,133 @@
+"""From a surface to linear light: what the clear coat mirrors plus what the coats below scatter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from surfacedefect.synthetic.fringe import Fringe
+from surfacedefect.synthetic.geometry import Float, Vector, View
+from surfacedefect.synthetic.noise import NoiseTile
+from surfacedefect.synthetic.paints import Paint
+from surfacedefect.synthetic.places.environment import Environment
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """Something between the sun and the panel: a straight edge, or leaves; soft over ``soft_mm``."""
+
+    angle: float
+    offset_mm: float
+    soft_mm: float
+    leaves: NoiseTile | None
+
+    def open_to_sun(self, x: Float, y: Float) -> Float:
+        """Share of the sun, in [0, 1], that reaches these points."""
+        cos, sin = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
+        depth = x * cos + y * sin - np.float32(self.offset_mm)
+        if self.leaves is not None:
+            depth = depth + self.leaves(x, y) * np.float32(self.leaves.texel_mm * 12)
+        return np.asarray((np.float32(0.5) + depth / np.float32(self.soft_mm)).clip(0, 1), np.float32)
+
+
+def random_shadow(rng: np.random.Generator, extent_mm: float) -> Shadow:
+    """Draw the shadow of a roof's edge, a mirror or a tree."""
+    reach = max(extent_mm, 60.0)
+    leaves = NoiseTile.random(rng, texel_mm=float(rng.uniform(0.5, 4)), fall=1.4) if rng.random() < 0.5 else None
+    return Shadow(
+        float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(-0.5, 0.5) * reach),
+        float(np.exp(rng.uniform(np.log(2), np.log(30)))), leaves,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """All that turns a surface into light: paint, surroundings, sun, shadow, fringe screen, camera position.
+
+    The clear coat mirrors with Schlick's approximation of Fresnel's reflectance (Schlick 1994). Below it the base
+    coat scatters the light of all directions evenly (Lambert), and metallic flakes the light around the mirror
+    direction, the less the more grazing the view (flop).
+    """
+
+    view: View
+    paint: Paint
+    environment: Environment
+    fringe: Fringe | None
+    shadow: Shadow | None
+
+    @property
+    def _daylight(self) -> float:
+        """Factor on the surroundings."""
+        if self.fringe is None:
+            return 1.0
+        return self.fringe.daylight * 0.5 / max(float(self.environment.even.mean()), 1e-6)
+
+    def _spread(self, slope_x: Float, slope_y: Float) -> Float:
+        """Light of the whole surroundings on a matt surface, (..., 3): more where it turns to the brighter side."""
+        even, turning = self.environment.even, self.environment.turning
+        light = even + slope_x[..., None] * turning[0] + slope_y[..., None] * turning[1]
+        return np.asarray(np.maximum(light, even * np.float32(0.15)), np.float32)
+
+    def of(self, x: Float, y: Float, slope_x: Float, slope_y: Float, albedo: Float, gloss: Float) -> Float:
+        """Linear light (..., 3) that the camera gets from these points; all others (...) but albedo (..., 3)."""
+        rx, ry, rz, cosine = _reflected(self.view.position, x, y, slope_x, slope_y)
+        dim = 1 - cosine
+        square = dim * dim
+        grazing = square * square * dim
+        mirror = np.float32(self.paint.mirror)
+        fresnel = ((mirror + (1 - mirror) * grazing) * gloss).clip(0, 0.9)
+        seen = self.environment.lookup(rx, ry)
+        glossy = np.float32(0.85 if self.paint.flakes else 0.3)
+        scattered = seen[..., 3:] * glossy
+        scattered += self._spread(slope_x, slope_y) * (1 - glossy)
+        if self.paint.flop:
+            scattered *= (1 - np.float32(self.paint.flop) * dim)[..., None]
+        sun = self.environment.sun
+        if sun is not None:
+            towards = _towards(sun.direction, slope_x, slope_y)
+            if self.shadow is not None:
+                towards *= self.shadow.open_to_sun(x, y)
+            scattered += towards[..., None] * (sun.irradiance * np.float32(1 / np.pi))
+        tone = albedo
+        if any(self.paint.pearl):
+            tone = albedo + np.asarray(self.paint.pearl, np.float32) * (dim * gloss)[..., None].clip(0, 1)
+        if self.fringe is None:
+            scattered *= tone
+            scattered += seen[..., :3] * fresnel[..., None]
+            return np.asarray(scattered, np.float32)
+        daylight = np.float32(self._daylight)
+        scattered *= daylight
+        scattered += np.float32(self.fringe.spread_light)
+        scattered *= tone
+        lit, hit = self.fringe.screen(x, y, rx, ry, rz)
+        around = seen[..., :3] * (daylight * (1 - hit))[..., None]
+        scattered += (around + lit[..., None]) * fresnel[..., None]
+        return np.asarray(scattered, np.float32)
+
+
+def _reflected(position: Vector, x: Float, y: Float, p: Float, q: Float) -> tuple[Float, Float, Float, Float]:
+    """Give the unit direction (x, y, z) of a ray from the camera after the surface, and the cosine it arrives with."""
+    dx, dy, dz = np.float32(position[0]) - x, np.float32(position[1]) - y, np.float32(position[2])
+    far = 1 / np.sqrt(dx * dx + dy * dy + dz * dz)
+    vx, vy, vz = dx * far, dy * far, dz * far
+    steep = 1 + p * p + q * q
+    facing = vz - p * vx - q * vy
+    twice = 2 * facing / steep
+    cosine = (facing / np.sqrt(steep)).clip(0, 1)
+    rx, ry, rz = -p * twice - vx, -q * twice - vy, twice - vz
+    return tuple(np.asarray(c, np.float32) for c in (rx, ry, rz, cosine))  # type: ignore[return-value]
+
+
+def _towards(direction: Vector, p: Float, q: Float) -> Float:
+    sx, sy, sz = (np.float32(c) for c in direction)
+    facing = (sz - p * sx - q * sy) / np.sqrt(1 + p * p + q * q)
+    return np.asarray(facing.clip(0, None), np.float32)
+
+
+def reflected_range(view: View, slope_x: Float, slope_y: Float, x: Float, y: Float) -> tuple[float, float, float]:
+    """Give the middle (x, y) and the half width of the directions that these points mirror."""
+    rx, ry, _, _ = _reflected(view.position, x, y, slope_x, slope_y)
+    middle = float(rx.max() + rx.min()) / 2, float(ry.max() + ry.min()) / 2
+    half = max(float(rx.max() - rx.min()), float(ry.max() - ry.min())) / 2
+    return middle[0], middle[1], half

@@ -1,0 +1,1 @@
+"""What a car panel mirrors: skies, streets, halls, studios."""
