@@ -177,10 +177,10 @@ def test_a_drop_stands_out_of_the_paint() -> None:
 @pytest.mark.parametrize("name", ["_dirt", "_runs", "_haze"])
 def test_films_do_not_depend_on_bands_of_rows(name: str, seed: int) -> None:
     films = (getattr(films_module, name)(np.random.default_rng(seed), VIEW.footprint, 1.0),)
-    whole = Surface.plain(VIEW.height, VIEW.width, rgb=PAINT.rgb)
+    whole = Surface.plain(*np.zeros((2, VIEW.height, VIEW.width), np.float32), rgb=PAINT.rgb)
     dress_films(films, whole, *VIEW.grid(slice(None)), VIEW.mm_per_px)
     for rows in (slice(0, 33), slice(33, 34), slice(34, 160)):
-        band = Surface.plain(rows.stop - rows.start, VIEW.width, rgb=PAINT.rgb)
+        band = Surface.plain(*np.zeros((2, rows.stop - rows.start, VIEW.width), np.float32), rgb=PAINT.rgb)
         dress_films(films, band, *VIEW.grid(rows), VIEW.mm_per_px)
         assert np.array_equal(band.albedo, whole.albedo[rows])
         assert np.array_equal(band.gloss, whole.gloss[rows])
@@ -192,7 +192,7 @@ def test_films_do_not_depend_on_bands_of_rows(name: str, seed: int) -> None:
 def test_films_change_the_paint_and_nothing_else() -> None:
     changed = 0
     for seed in range(20):
-        surface = Surface.plain(VIEW.height, VIEW.width, rgb=(0.3, 0.02, 0.02))
+        surface = Surface.plain(*np.zeros((2, VIEW.height, VIEW.width), np.float32), rgb=(0.3, 0.02, 0.02))
         films = random_films(np.random.default_rng(seed), footprint=VIEW.footprint, share=1.0)
         dress_films(films, surface, *VIEW.grid(slice(None)), VIEW.mm_per_px)
         changed += bool(films) and bool((surface.gloss < 1).any())

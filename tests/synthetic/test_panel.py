@@ -18,7 +18,7 @@ def test_panel_slopes_are_the_gradient_of_its_height(seed: int) -> None:
     panel = random_panel(np.random.default_rng(seed), 60.0, mm_per_px=0.2)
     view = View.looking((160, 120), mm_per_px=0.2, distance_mm=1000.0)
     rows = slice(0, 120)
-    slope_x, slope_y = panel.slopes(view, rows)
+    slope_x, slope_y = panel.slopes(*view.grid(rows), view.rulers(rows))
     x, y = view.rulers(rows)
     step = 0.02
     wide, tall = (

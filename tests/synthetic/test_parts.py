@@ -56,7 +56,7 @@ def view(mm_per_px: float, width: int = 150, height: int = 131) -> View:
 
 
 def panel(x: np.ndarray, y: np.ndarray) -> Surface:
-    surface = Surface.plain(*x.shape, rgb=(0.3, 0.1, 0.1))
+    surface = Surface.plain(*np.zeros((2, *x.shape), np.float32), rgb=(0.3, 0.1, 0.1))
     surface.slope_x[:] = x * np.float32(1e-4)
     surface.slope_y[:] = y * np.float32(2e-4)
     return surface
@@ -178,7 +178,7 @@ def test_a_gap_is_a_dark_line_between_rounded_edges() -> None:
     gap = Part("gap", Ring(Edge(0, 0, 0), 2), Profile(rim_slope=0.8, rim_mm=1, floor=0.02, deep_mm=0.4))
     seen = View.looking((201, 9), mm_per_px=0.1, distance_mm=1000)
     x, y = seen.grid(slice(0, 9))
-    surface = Surface.plain(*x.shape, rgb=(0.5, 0.5, 0.5))
+    surface = Surface.plain(*np.zeros((2, *x.shape), np.float32), rgb=(0.5, 0.5, 0.5))
     shape_parts([gap], surface, x, y, 0.1)
     row = 4
     assert surface.light[row, 100] < 0.1 and surface.hidden[row, 100] == 1

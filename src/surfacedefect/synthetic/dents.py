@@ -55,7 +55,9 @@ class Dent:
 
     def height_mm(self, x: Float, y: Float) -> Float:
         """Height in mm that the dent adds at these points; negative in the bowl."""
-        r2, v = self._scaled(x, y)
+        return self._height(*self._scaled(x, y))
+
+    def _height(self, r2: Float, v: Float) -> Float:
         inside = 1 - r2
         bowl = inside * inside * inside * (1 - np.float32(self.rim) * r2)
         if self.fold:
@@ -65,7 +67,9 @@ class Dent:
 
     def covers(self, x: Float, y: Float) -> NDArray[np.bool_]:
         """Which of these points are dented: where the bowl without its rim is deeper than 0.1 micrometres."""
-        r2, _ = self._scaled(x, y)
+        return self._covers(self._scaled(x, y)[0])
+
+    def _covers(self, r2: Float) -> NDArray[np.bool_]:
         return np.asarray(abs(self.depth_mm) * (1 - r2) ** 3 > _EDGE_MM)
 
     def _scaled(self, x: Float, y: Float) -> tuple[Float, Float]:
@@ -108,9 +112,11 @@ def pressed(dents: Sequence[Dent], view: View) -> Bump | None:
     step = np.float32(0.25 * view.mm_per_px)
     slope_x, slope_y, mask = np.zeros_like(x), np.zeros_like(x), np.zeros(x.shape, bool)
     for dent in dents:
-        slope_x += (dent.height_mm(x + step, y) - dent.height_mm(x - step, y)) / (2 * step)
-        slope_y += (dent.height_mm(x, y + step) - dent.height_mm(x, y - step)) / (2 * step)
-        mask |= dent.covers(x, y)
+        r2, v = dent._scaled(x, y)
+        here = dent._height(r2, v)
+        slope_x += (dent.height_mm(x + step, y) - here) / step
+        slope_y += (dent.height_mm(x, y + step) - here) / step
+        mask |= dent._covers(r2)
     return Bump(top, left, slope_x * mask, slope_y * mask, mask) if mask.any() else None
 
 

@@ -74,8 +74,9 @@ class View:
 
     def _meet(self, u: Float, v: Float) -> tuple[Float, Float]:
         focal = self.focal_px
+        # one sum of a row and a column for each axis
         dx, dy, dz = (
-            np.float32(r) * u + np.float32(d) * v + np.float32(f * focal)
+            np.float32(r) * u + (np.float32(d) * v + np.float32(f * focal))
             for r, d, f in zip(self.right, self.down, self.forward, strict=True)
         )
         steps = np.float32(-self.position[2]) / dz

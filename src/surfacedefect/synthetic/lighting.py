@@ -63,47 +63,67 @@ class Lighting:
             return 1.0
         return self.fringe.daylight * 0.5 / max(float(self.environment.even.mean()), 1e-6)
 
-    def _spread(self, slope_x: Float, slope_y: Float) -> Float:
-        """Light of the whole surroundings on a matt surface, (..., 3): more where it turns to the brighter side."""
-        even, turning = self.environment.even, self.environment.turning
-        light = even + slope_x[..., None] * turning[0] + slope_y[..., None] * turning[1]
-        return np.asarray(np.maximum(light, even * np.float32(0.15)), np.float32)
-
     def of(self, x: Float, y: Float, slope_x: Float, slope_y: Float, albedo: Float, gloss: Float) -> Float:
         """Linear light (..., 3) that the camera gets from these points; all others (...) but albedo (..., 3)."""
         rx, ry, rz, cosine = _reflected(self.view.position, x, y, slope_x, slope_y)
         dim = 1 - cosine
-        square = dim * dim
-        grazing = square * square * dim
-        mirror = np.float32(self.paint.mirror)
-        fresnel = ((mirror + (1 - mirror) * grazing) * gloss).clip(0, 0.9)
+        fresnel = self._fresnel(dim, gloss)
         seen = self.environment.lookup(rx, ry)
+        around, spread = self._daylight, 0.0
+        lit: Float | None = None
+        mirrored = fresnel if around == 1 else fresnel * np.float32(around)
+        if self.fringe is not None:
+            spread = self.fringe.spread_light
+            lit, hit = self.fringe.screen(x, y, rx, ry, rz)
+            lit *= fresnel
+            mirrored = mirrored * (1 - hit)
+        sunlight = self._sunlight(x, y, slope_x, slope_y)
         glossy = np.float32(0.85 if self.paint.flakes else 0.3)
-        scattered = seen[..., 3:] * glossy
-        scattered += self._spread(slope_x, slope_y) * (1 - glossy)
-        if self.paint.flop:
-            scattered *= (1 - np.float32(self.paint.flop) * dim)[..., None]
-        sun = self.environment.sun
-        if sun is not None:
-            towards = _towards(sun.direction, slope_x, slope_y)
-            if self.shadow is not None:
-                towards *= self.shadow.open_to_sun(x, y)
-            scattered += towards[..., None] * (sun.irradiance * np.float32(1 / np.pi))
-        tone = albedo
-        if any(self.paint.pearl):
-            tone = albedo + np.asarray(self.paint.pearl, np.float32) * (dim * gloss)[..., None].clip(0, 1)
-        if self.fringe is None:
+        dulled = 1 - np.float32(self.paint.flop) * dim if self.paint.flop else None
+        pearly = dim * gloss.clip(0, 1) if any(self.paint.pearl) else None
+        light = np.empty((*x.shape, 3), np.float32)
+        for k in range(3):  # one colour after the other: numpy is much faster with whole planes
+            scattered = self._spread(k, slope_x, slope_y)
+            scattered *= 1 - glossy
+            scattered += seen[..., 3 + k] * glossy
+            if dulled is not None:
+                scattered *= dulled
+            if sunlight is not None and self.environment.sun is not None:
+                scattered += sunlight * np.float32(self.environment.sun.irradiance[k] / np.pi)
+            if around != 1:
+                scattered *= np.float32(around)
+            if spread:
+                scattered += np.float32(spread)
+            tone = albedo[..., k] if pearly is None else albedo[..., k] + np.float32(self.paint.pearl[k]) * pearly
             scattered *= tone
-            scattered += seen[..., :3] * fresnel[..., None]
-            return np.asarray(scattered, np.float32)
-        daylight = np.float32(self._daylight)
-        scattered *= daylight
-        scattered += np.float32(self.fringe.spread_light)
-        scattered *= tone
-        lit, hit = self.fringe.screen(x, y, rx, ry, rz)
-        around = seen[..., :3] * (daylight * (1 - hit))[..., None]
-        scattered += (around + lit[..., None]) * fresnel[..., None]
-        return np.asarray(scattered, np.float32)
+            scattered += seen[..., k] * mirrored
+            if lit is not None:
+                scattered += lit
+            light[..., k] = scattered
+        return light
+
+    def _fresnel(self, dim: Float, gloss: Float) -> Float:
+        """Reflectance at 1 - cosine of the angle, after Schlick, times the gloss."""
+        square = dim * dim
+        mirror = np.float32(self.paint.mirror)
+        return np.asarray(((mirror + (1 - mirror) * (square * square * dim)) * gloss).clip(0, 0.9), np.float32)
+
+    def _spread(self, colour: int, slope_x: Float, slope_y: Float) -> Float:
+        """Light of the whole surroundings on a matt surface: more where it turns to the brighter side."""
+        even, turning = self.environment.even[colour], self.environment.turning[:, colour]
+        light = slope_x * turning[0]
+        light += slope_y * turning[1]
+        light += even
+        return np.asarray(np.maximum(light, even * np.float32(0.15), out=light), np.float32)
+
+    def _sunlight(self, x: Float, y: Float, slope_x: Float, slope_y: Float) -> Float | None:
+        """Cosine to the sun, 0 in the shadow; None without sun."""
+        if self.environment.sun is None:
+            return None
+        towards = _towards(self.environment.sun.direction, slope_x, slope_y)
+        if self.shadow is not None:
+            towards *= self.shadow.open_to_sun(x, y)
+        return towards
 
 
 def _reflected(position: Vector, x: Float, y: Float, p: Float, q: Float) -> tuple[Float, Float, Float, Float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surfacedefect.synthetic.geometry import Float, Indices, View
+from surfacedefect.synthetic.geometry import Float
 from surfacedefect.synthetic.waves import Waves
 
 
@@ -63,17 +63,15 @@ class Panel:
             height = height + np.float32(crease.slope * crease.width_mm) * np.sqrt(1 + s * s)
         return np.asarray(height, np.float32)
 
-    def slopes(self, view: View, rows: Indices, cols: Indices = slice(None)) -> tuple[Float, Float]:
-        """Slopes dz/dx and dz/dy at the pixel centres of these rows and columns, each float32 (h, w).
+    def slopes(self, x: Float, y: Float, rulers: tuple[Float, Float]) -> tuple[Float, Float]:
+        """Slopes dz/dx and dz/dy at points x and y in mm, each float32 (h, w).
 
-        The waves, being random, are computed without perspective.
+        The waves, being random, are computed without perspective, on `View.rulers` (w,) and (h,).
         """
-        x, y = view.grid(rows, cols)
         cxx, cxy, cyy = (np.float32(c) for c in self.curvature_per_mm)
         p, q = cxx * x + cxy * y, cyy * y + cxy * x
-        ruler_x, ruler_y = view.rulers(rows, cols)
         for waves, slope in ((self.wavy, self.wavy_slope), (self.peel, self.peel_slope)):
-            wave_x, wave_y = waves.slopes(ruler_x, ruler_y)
+            wave_x, wave_y = waves.slopes(*rulers)
             p += np.float32(slope) * wave_x
             q += np.float32(slope) * wave_y
         for crease in self.creases:
@@ -109,6 +107,6 @@ def random_panel(rng: np.random.Generator, extent_mm: float, *, mm_per_px: float
         curvature_per_mm=(float(curvature[0]), float(rng.normal(0, 0.03 / max(extent_mm, 300))), float(curvature[1])),
         creases=tuple(creases),
         wavy=Waves.random(rng, count=12, shortest=60, longest=240), wavy_slope=float(rng.uniform(0.0005, 0.004)),
-        peel=Waves.random(rng, count=40, shortest=max(0.6, 2.5 * mm_per_px), longest=12, rise=1.3),
+        peel=Waves.random(rng, count=36, shortest=max(0.6, 2.5 * mm_per_px), longest=12, rise=1.3),
         peel_slope=0.003 if resprayed else float(np.exp(rng.uniform(np.log(0.0002), np.log(0.0012)))),
     )  # fmt: skip

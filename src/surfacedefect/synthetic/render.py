@@ -173,8 +173,8 @@ def _photograph(
     done, step = 0, max(8, band_px // view.width)
     for top in range(0, view.height, step):
         rows = slice(top, min(top + step, view.height))
-        grain = grain_rng.standard_normal((rows.stop - top, view.width), dtype=np.float32)
-        shaded = shade(scene, rows, grain)
+        shape = rows.stop - top, view.width
+        shaded = shade(scene, rows, grain_rng.standard_normal(shape, dtype=np.float32) if scene.flake_px else None)
         hidden[rows] = shaded.hidden > 0.5
         held.add(shaded, camera.noise_rows(noise_rng, rows.stop - top, view.width))
         ready = rows.stop if rows.stop == view.height else rows.stop - camera.margin_px
@@ -207,11 +207,7 @@ class _Held:
 
     def __init__(self, camera: Camera, width: int) -> None:
         self.camera, self.width, self.first = camera, width, 0
-        self.light = np.empty((0, width, 3), np.float32)
-        self.change = np.empty((0, width, 1), np.float32)
-        self.level = np.empty((0, width), np.float32)
-        self.depth = np.empty((0, width), np.float32)
-        self.noise: Float | None = None
+        self.rows: list[tuple[Float, ...]] = []  # light, change by damage, level without it, depth, noise
 
     def add(self, shaded: Shaded, noise: Float) -> None:
         gain = self.camera.gain
@@ -226,26 +222,22 @@ class _Held:
             strongest = np.abs(difference).argmax(axis=1)
             change.ravel()[shaded.hurt] = difference[np.arange(strongest.size), strongest]
             level.ravel()[shaded.hurt] = without.mean(axis=-1)
-        self.light = np.concatenate([self.light, shaded.light])
-        self.change = np.concatenate([self.change, change])
-        self.level = np.concatenate([self.level, level])
-        self.depth = np.concatenate([self.depth, shaded.depth])
-        self.noise = noise if self.noise is None else np.concatenate([self.noise, noise])
+        self.rows.append((shaded.light, change, level, shaded.depth, noise))
 
     def develop(self, begin: int, end: int, height: int) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
         """Give the picture and the damage's contrast of these rows, and forget the rows that nobody needs any more."""
-        assert self.noise is not None
+        joined = tuple(np.concatenate(parts) for parts in zip(*self.rows, strict=True))
+        light, change, level, depth, noise = joined
         own = slice(begin - self.first, end - self.first)
-        picture = self.camera.expose(self.light, self.noise, depth=self.depth, first_row=self.first, height=height)[own]
+        picture = self.camera.expose(light, noise, depth=depth, first_row=self.first, height=height)[own]
         contrast = np.zeros((end - begin, self.width), np.float16)
-        changed = np.flatnonzero(self.change.any(axis=(0, 2)))
+        changed = np.flatnonzero(change.any(axis=(0, 2)))
         if changed.size:
             reach = self.camera.margin_px
             cols = slice(max(0, int(changed[0]) - reach), int(changed[-1]) + reach + 1)
-            change = self.camera.blur(self.change[:, cols], self.depth[:, cols])[own, :, 0]
-            contrast[:, cols] = contrast_of(change, self.camera.sigma(self.level[own, cols].clip(0, 1)))
+            spread = self.camera.blur(change[:, cols], depth[:, cols])[own, :, 0]
+            contrast[:, cols] = contrast_of(spread, self.camera.sigma(level[own, cols].clip(0, 1)))
         drop = max(0, end - self.camera.margin_px - self.first)
-        self.light, self.change, self.level = self.light[drop:], self.change[drop:], self.level[drop:]
-        self.depth, self.noise = self.depth[drop:], self.noise[drop:]
+        self.rows = [tuple(part[drop:] for part in joined)]
         self.first += drop
         return picture, contrast

@@ -80,7 +80,8 @@ def _random_lighting(
     roll = float(rng.normal(0, 0.08))
     up = np.sin(roll) * np.cos(lean), -np.cos(roll) * np.cos(lean), np.sin(lean)
     rows, cols = (np.linspace(0, size - 1, 16).astype(np.int64) for size in (view.height, view.width))
-    *centre, half = reflected_range(view, *panel.slopes(view, rows, cols), *view.grid(rows, cols))
+    x, y = view.grid(rows, cols)
+    *centre, half = reflected_range(view, *panel.slopes(x, y, view.rulers(rows, cols)), x, y)
     half += 0.3  # dents turn the ray further
     environment = random_environment(
         rng,

@@ -42,18 +42,16 @@ class Shaded:
     depth: Float
 
 
-def shade(scene: Scene, rows: slice, grain: Float) -> Shaded:
+def shade(scene: Scene, rows: slice, grain: Float | None) -> Shaded:
     """Compute the rows of the scan, all columns.
 
-    ``grain`` is standard normal, float32 (h, w): what varies from pixel to pixel, like flakes.
+    ``grain`` is standard normal, float32 (h, w): what varies from pixel to pixel, like flakes; None without them.
     """
     view = scene.view
     x, y = view.grid(rows)
-    slope_x, slope_y = scene.panel.slopes(view, rows)
-    surface = Surface.plain(*x.shape, rgb=scene.paint.rgb)
-    surface.slope_x[:] = slope_x
-    surface.slope_y[:] = slope_y
-    if scene.flake_px:
+    slope_x, slope_y = scene.panel.slopes(x, y, view.rulers(rows))
+    surface = Surface.plain(slope_x, slope_y, rgb=scene.paint.rgb)
+    if grain is not None:
         # flakes glint, a few much brighter than the rest, and are a little larger than a pixel
         grain = np.float32(0.75) * (grain + np.roll(grain, 1, axis=1))
         glint = grain + np.float32(0.25) * (grain * grain - 1)
@@ -81,10 +79,7 @@ def preview(scene: Scene, lines: int = 40) -> Float:
     view = scene.view
     rows, cols = (np.linspace(0, size - 1, min(size, lines)).astype(np.int64) for size in (view.height, view.width))
     x, y = view.grid(rows, cols)
-    surface = Surface.plain(*x.shape, rgb=scene.paint.rgb)
-    slope_x, slope_y = scene.panel.slopes(view, rows, cols)
-    surface.slope_x[:] = slope_x
-    surface.slope_y[:] = slope_y
+    surface = Surface.plain(*scene.panel.slopes(x, y, view.rulers(rows, cols)), rgb=scene.paint.rgb)
     return _light(scene, x, y, surface)
 
 

@@ -36,10 +36,10 @@ class Surface:
     hidden: Float
 
     @classmethod
-    def plain(cls, height: int, width: int, *, rgb: tuple[float, float, float]) -> Surface:
-        """Give an even, flat, clear-coated surface of one colour."""
-        flat = [np.zeros((height, width), np.float32) for _ in range(3)]
-        whole = [np.ones((height, width), np.float32) for _ in range(2)]
-        albedo = np.empty((height, width, 3), np.float32)
+    def plain(cls, slope_x: Float, slope_y: Float, *, rgb: tuple[float, float, float]) -> Surface:
+        """Give a clear-coated surface of one colour with these slopes, which it takes over."""
+        shape = slope_x.shape
+        albedo = np.empty((*shape, 3), np.float32)
         albedo[:] = np.asarray(rgb, np.float32)
-        return cls(flat[0], flat[1], albedo, whole[0], whole[1], flat[2])
+        gloss, light = np.ones(shape, np.float32), np.ones(shape, np.float32)
+        return cls(slope_x, slope_y, albedo, gloss, light, np.zeros(shape, np.float32))

@@ -8,7 +8,7 @@ import numpy as np
 
 from surfacedefect.synthetic.geometry import Float
 
-_ROWS = 4
+_ROWS = 8
 _PIECE = 1 << 18  # multiplications in one call: OpenBLAS's own limit for staying on one thread
 
 
@@ -36,7 +36,9 @@ class Waves:
 
     def __call__(self, x: Float, y: Float) -> Float:
         """Compute the field, float32 (y.size, x.size)."""
-        return self._sum(x, y, self.amplitude, np.float32(0))
+        across, down = self._angles(x, y)
+        left = np.concatenate([np.cos(down) * self.amplitude, np.sin(down) * self.amplitude], axis=1)
+        return _product(left, np.concatenate([np.sin(across), np.cos(across)], axis=0))
 
     @property
     def steepness(self) -> float:
@@ -45,17 +47,17 @@ class Waves:
 
     def slopes(self, x: Float, y: Float) -> tuple[Float, Float]:
         """Compute the field's slopes along x and y, divided by its `steepness`."""
-        size = self.steepness
-        quarter = np.float32(np.pi / 2)
-        weights = (self.amplitude * self.kx / np.float32(size), self.amplitude * self.ky / np.float32(size))
-        return self._sum(x, y, weights[0], quarter), self._sum(x, y, weights[1], quarter)
+        across, down = self._angles(x, y)
+        right = np.concatenate([np.cos(across), np.sin(across)], axis=0)
+        cos, sin = np.cos(down), -np.sin(down)
+        size = np.float32(self.steepness)
+        weights = self.amplitude * self.kx / size, self.amplitude * self.ky / size
+        slope_x, slope_y = (_product(np.concatenate([cos * w, sin * w], axis=1), right) for w in weights)
+        return slope_x, slope_y
 
-    def _sum(self, x: Float, y: Float, weight: Float, shift: np.float32) -> Float:
-        across = self.kx[:, None] * x[None] + (self.phase + shift)[:, None]
-        down = y[:, None] * self.ky[None]
-        left = np.concatenate([np.cos(down) * weight, np.sin(down) * weight], axis=1)
-        right = np.concatenate([np.sin(across), np.cos(across)], axis=0)
-        return _product(left, right)
+    def _angles(self, x: Float, y: Float) -> tuple[Float, Float]:
+        """Give the phases along x, (waves, x.size), and along y, (y.size, waves): their sum is that of the wave."""
+        return self.kx[:, None] * x[None] + self.phase[:, None], y[:, None] * self.ky[None]
 
 
 def _product(left: Float, right: Float) -> Float:
