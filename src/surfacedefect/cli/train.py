@@ -28,6 +28,10 @@ def train(
         Path | None,
         typer.Option(help="Folder of the checkpoint; the same folder goes on.", show_default="beside --out"),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="The last.pt of an earlier run, to begin with its weights.", show_default="ImageNet"),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes that prepare samples.")] = 1,
 ) -> None:
     """Train a U-Net on your own annotated pictures; interrupted, it goes on where it stopped."""
@@ -49,6 +53,7 @@ def train(
             config=config,
             validation=validation,
             run_dir=run_dir,
+            start=start,
             workers=workers,
             progress=told,
         )

@@ -39,13 +39,13 @@ _SHARP_VARIANCE = 0.03  # px^2 of extra blur that nobody sees: the depth of fiel
 _LOOKS: dict[str, dict[str, tuple[float, float]]] = {
     "scanner": {
         "focus_blur_px": (0.45, 0.9), "defocus_px_per_mm": (0.001, 0.006), "vignetting": (0.0, 0.2),
-        "read_noise": (0.0003, 0.002), "shot_noise": (0.005, 0.012), "contrast": (0.0, 0.2),
+        "read_noise": (0.0003, 0.002), "shot_noise": (0.004, 0.009), "contrast": (0.0, 0.2),
         "saturation": (0.9, 1.08), "sharpening": (0.0, 0.35), "denoise": (0.0, 0.3),
         "headroom": (1.0, 1.2), "grain": (0.35, 0.6),
     },
     "phone": {
         "focus_blur_px": (0.5, 1.1), "defocus_px_per_mm": (0.003, 0.02), "vignetting": (0.0, 0.3),
-        "read_noise": (0.0006, 0.004), "shot_noise": (0.008, 0.024), "contrast": (0.05, 0.45),
+        "read_noise": (0.0005, 0.003), "shot_noise": (0.006, 0.018), "contrast": (0.05, 0.45),
         "saturation": (0.88, 1.12), "sharpening": (0.4, 1.3), "denoise": (0.4, 1.0),
         "headroom": (1.1, 1.9), "grain": (0.35, 0.6),
     },

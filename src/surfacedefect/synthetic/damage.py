@@ -25,7 +25,7 @@ from surfacedefect.synthetic.strokes import (
 Sort = Literal["hairline", "scratch", "gouge", "scratch group", "scuff", "chip", "ding", "round dent", "crease dent",
                "hail dent"]  # fmt: skip
 _SAMPLE_PX = 0.4
-_SCUFF_SAMPLE_PX = 0.5
+_SCUFF_SAMPLE_PX = 0.6
 _CHIP_SAMPLE_PX = 0.35
 _MOST_SAMPLES = 3_000_000
 

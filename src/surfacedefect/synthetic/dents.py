@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from surfacedefect.synthetic.geometry import Float, View
 
 DentSort = Literal["ding", "round dent", "crease dent", "hail dent"]
+_STRIP_PX = 1 << 15  # computed at once: few enough for the processor's cache
 _EDGE_MM = 1e-4  # the dent ends where it is shallower
 
 
@@ -72,6 +73,17 @@ class Dent:
     def _covers(self, r2: Float) -> NDArray[np.bool_]:
         return np.asarray(abs(self.depth_mm) * (1 - r2) ** 3 > _EDGE_MM)
 
+    def press(
+        self, slope_x: Float, slope_y: Float, mask: NDArray[np.bool_], *, x: Float, y: Float, step_mm: float
+    ) -> None:
+        """Add the slopes at these points, and what is dented, in place; by differences over a step."""
+        step = np.float32(step_mm)
+        r2, v = self._scaled(x, y)
+        here, own = self._height(r2, v), self._covers(r2)
+        slope_x += own * ((self.height_mm(x + step, y) - here) / step)
+        slope_y += own * ((self.height_mm(x, y + step) - here) / step)
+        mask |= own
+
     def _scaled(self, x: Float, y: Float) -> tuple[Float, Float]:
         """Squared scaled radius, at most 1, and the scaled distance from the long axis."""
         cos, sin = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
@@ -108,16 +120,16 @@ def pressed(dents: Sequence[Dent], view: View) -> Bump | None:
     top, bottom = max(0, int(rows.min())), min(view.height, int(rows.max()) + 2)
     if left >= right or top >= bottom:
         return None
-    x, y = view.grid(slice(top, bottom), slice(left, right))
-    step = np.float32(0.25 * view.mm_per_px)
-    slope_x, slope_y, mask = np.zeros_like(x), np.zeros_like(x), np.zeros(x.shape, bool)
-    for dent in dents:
-        r2, v = dent._scaled(x, y)
-        here = dent._height(r2, v)
-        slope_x += (dent.height_mm(x + step, y) - here) / step
-        slope_y += (dent.height_mm(x, y + step) - here) / step
-        mask |= dent._covers(r2)
-    return Bump(top, left, slope_x * mask, slope_y * mask, mask) if mask.any() else None
+    shape = bottom - top, right - left
+    slope_x, slope_y, mask = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool)
+    strip = max(1, _STRIP_PX // shape[1])
+    for first in range(0, shape[0], strip):
+        last = min(first + strip, shape[0])
+        x, y = view.grid(slice(top + first, top + last), slice(left, right))
+        own = slice(first, last)
+        for dent in dents:
+            dent.press(slope_x[own], slope_y[own], mask[own], x=x, y=y, step_mm=0.25 * view.mm_per_px)
+    return Bump(top, left, slope_x, slope_y, mask) if mask.any() else None
 
 
 # radius (mm), aspect, depth over short radius, share that stands out instead of in

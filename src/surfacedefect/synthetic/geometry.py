@@ -60,9 +60,12 @@ class View:
 
     def point(self, col: float, row: float) -> tuple[float, float]:
         """Give x and y in mm of the point of the panel seen at these picture coordinates."""
-        u, v = (np.asarray([c], np.float32) for c in (col - self.width / 2, row - self.height / 2))
-        x, y = self._meet(u, v)
+        x, y = self.points(np.asarray([col], np.float32), np.asarray([row], np.float32))
         return float(x[0]), float(y[0])
+
+    def points(self, cols: Float, rows: Float) -> tuple[Float, Float]:
+        """Give x and y in mm of the points of the panel seen at these picture coordinates, any one shape."""
+        return self._meet(cols - np.float32(self.width / 2), rows - np.float32(self.height / 2))
 
     def rulers(self, rows: Indices, cols: Indices = slice(None)) -> tuple[Float, Float]:
         """Give x along the middle row and y along the middle column: the grid as if it had no perspective."""

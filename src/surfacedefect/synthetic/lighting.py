@@ -42,6 +42,31 @@ def random_shadow(rng: np.random.Generator, extent_mm: float) -> Shadow:
 
 
 @dataclass(frozen=True)
+class Falloff:
+    """How the light on the matt coats changes over the panel, for lamps, walls and people are near.
+
+    The logarithm of the factor is the quadric ``x * across + y * down + (x^2 + y^2) * round`` of the place in mm.
+    """
+
+    across: float
+    down: float
+    round: float
+
+    def factor(self, x: Float, y: Float) -> Float:
+        """Give the factor at these points, 0.3 to 3."""
+        bent = np.float32(self.round)
+        power = x * (np.float32(self.across) + bent * x)
+        power += y * (np.float32(self.down) + bent * y)
+        return np.exp(power.clip(-1.2, 1.2, out=power), out=power)
+
+
+def random_falloff(rng: np.random.Generator, extent_mm: float) -> Falloff:
+    """Draw one that changes the light by about a third over the picture."""
+    across, down, bent = rng.normal(0, 0.5), rng.normal(0, 0.5), rng.normal(0, 0.6)
+    return Falloff(float(across / extent_mm), float(down / extent_mm), float(bent / extent_mm**2))
+
+
+@dataclass(frozen=True)
 class Lighting:
     """All that turns a surface into light: paint, surroundings, sun, shadow, fringe screen, camera position.
 
@@ -55,6 +80,7 @@ class Lighting:
     environment: Environment
     fringe: Fringe | None
     shadow: Shadow | None
+    falloff: Falloff
 
     @property
     def _daylight(self) -> float:
@@ -78,6 +104,7 @@ class Lighting:
             lit *= fresnel
             mirrored = mirrored * (1 - hit)
         sunlight = self._sunlight(x, y, slope_x, slope_y)
+        near = self.falloff.factor(x, y)
         glossy = np.float32(0.85 if self.paint.flakes else 0.3)
         dulled = 1 - np.float32(self.paint.flop) * dim if self.paint.flop else None
         pearly = dim * gloss.clip(0, 1) if any(self.paint.pearl) else None
@@ -86,6 +113,7 @@ class Lighting:
             scattered = self._spread(k, slope_x, slope_y)
             scattered *= 1 - glossy
             scattered += seen[..., 3 + k] * glossy
+            scattered *= near
             if dulled is not None:
                 scattered *= dulled
             if sunlight is not None and self.environment.sun is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,15 +24,11 @@ class NoiseTile:
         cls, rng: np.random.Generator, *, texel_mm: float, size: int = 256, fall: float = 1.0, stretch: float = 1.0
     ) -> NoiseTile:
         """Noise whose amplitude falls as frequency to the power ``-fall``; drawn out along its y by ``stretch``."""
-        grain = np.fft.rfft2(rng.standard_normal((size, size), dtype=np.float32))
-        fy, fx = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]
-        frequency = np.hypot(fx, fy)
-        frequency[0, 0] = 1
-        shaped = grain * frequency**-fall
-        shaped[0, 0] = 0
-        values = np.fft.irfft2(shaped, s=(size, size))
-        values = (values / values.std()).astype(np.float32)
-        return cls(values, texel_mm, float(rng.uniform(-0.5, 0.5)), stretch)
+        values = _tile(size, fall)
+        # one tile in every attitude, from anywhere: drawing a new one each time would cost more than all the rest
+        turned = np.rot90(values[:, ::-1] if rng.random() < 0.5 else values, int(rng.integers(4)))
+        shifted = np.roll(turned, tuple(int(n) for n in rng.integers(0, size, 2)), axis=(0, 1))
+        return cls(np.ascontiguousarray(shifted), texel_mm, float(rng.uniform(-0.5, 0.5)), stretch)
 
     def __call__(self, x_mm: Float, y_mm: Float) -> Float:
         """Give the texture at points in mm, any shape, bilinear."""
@@ -50,3 +47,15 @@ class NoiseTile:
         lower = flat[below + left]
         lower += ax * (flat[below + right] - lower)
         return np.asarray(upper + ay * (lower - upper), np.float32)
+
+
+@lru_cache(maxsize=32)
+def _tile(size: int, fall: float) -> Float:
+    grain = np.fft.rfft2(np.random.default_rng(0).standard_normal((size, size), dtype=np.float32))
+    fy, fx = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]
+    frequency = np.hypot(fx, fy)
+    frequency[0, 0] = 1
+    shaped = grain * frequency**-fall
+    shaped[0, 0] = 0
+    values = np.fft.irfft2(shaped, s=(size, size))
+    return np.asarray(values / values.std(), np.float32)

@@ -89,7 +89,7 @@ def random_paint(
     priming = rng.uniform(25, 60) if is_plastic else rng.uniform(50, 80)
     primer = rng.choice([0.62, 0.45, 0.28, 0.12], p=[0.4, 0.3, 0.2, 0.1]) * rng.normal(1, 0.03, 3)
     plastic, metal = rng.uniform(0.015, 0.04) * np.ones(3), rng.uniform(0.22, 0.42) * rng.normal(1, 0.015, 3)
-    flakes = float(rng.uniform(0.03, 0.09)) if has_flakes else 0.0
+    flakes = float(rng.uniform(0.025, 0.07)) if has_flakes else 0.0
     return Paint(
         name=name, rgb=_rgb(colour, 0.006) if rgb is None else rgb, flakes=flakes,
         flop=float(rng.uniform(0.2, 0.6)) if has_flakes else 0.0,

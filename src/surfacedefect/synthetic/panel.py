@@ -85,10 +85,10 @@ class Panel:
 def random_panel(rng: np.random.Generator, extent_mm: float, *, mm_per_px: float) -> Panel:
     """Draw a piece of a door, wing, bonnet or bumper that is about ``extent_mm`` wide.
 
-    What matters for the look is how far the panel turns across the picture: 4 to 50 degrees, log-uniform, as long as
+    What matters for the look is how far the panel turns across the picture: 6 to 50 degrees, log-uniform, as long as
     its radius stays above 150 mm. Waves too short for the pixels are left out.
     """
-    turn = np.exp(rng.uniform(np.log(0.07), np.log(0.9)))
+    turn = np.exp(rng.uniform(np.log(0.1), np.log(0.9)))
     turns = np.asarray([turn, turn * rng.uniform(0.1, 1)])[rng.permutation(2)]
     curvature = np.minimum(turns / extent_mm, 1 / 150) * (-1 if rng.random() < 0.9 else 1)
     creases = []

@@ -15,8 +15,8 @@ from surfacedefect.synthetic.scene import Scene, random_scene, stream
 from surfacedefect.synthetic.shading import Shaded, preview, shade
 from surfacedefect.synthetic.truth import SyntheticTruth, contrast_of, truth_of
 
-_BAND_PX = 1 << 15  # pixels shaded at once: few enough for the processor's cache
-_DEVELOP_BANDS = 4  # bands developed at once: the rows of context around them cost time too
+_BAND_PX = 1 << 16  # pixels shaded at once: few enough for the processor's cache
+_DEVELOP_PX = 1 << 18  # pixels developed at once: the rows of context around them cost time too
 _BALANCED = 0.85  # share, as a power, of the light's colour that the camera corrects
 _SCAN_LIGHT, _WINDOW_LIGHT = 768, 256  # texels of the surroundings' picture
 _WINDOWS = SyntheticConfig(
@@ -155,7 +155,13 @@ def _config(config: SyntheticConfig | None, default: SyntheticConfig) -> Synthet
 
 
 def _photograph(
-    scene: Scene, *, seed: int, config: SyntheticConfig, camera: Camera | None = None, band_px: int = _BAND_PX
+    scene: Scene,
+    *,
+    seed: int,
+    config: SyntheticConfig,
+    camera: Camera | None = None,
+    band_px: int = _BAND_PX,
+    develop_px: int = _DEVELOP_PX,
 ) -> SyntheticScan:
     """Shade band by band and develop every row as soon as the rows around it are known."""
     view = scene.view
@@ -178,7 +184,7 @@ def _photograph(
         hidden[rows] = shaded.hidden > 0.5
         held.add(shaded, camera.noise_rows(noise_rng, rows.stop - top, view.width))
         ready = rows.stop if rows.stop == view.height else rows.stop - camera.margin_px
-        if ready - done >= _DEVELOP_BANDS * step or rows.stop == view.height:
+        if (ready - done) * view.width >= develop_px or rows.stop == view.height:
             image[done:ready], contrast[done:ready] = held.develop(done, ready, view.height)
             done = ready
     if config.jpeg_quality is not None:

@@ -17,7 +17,7 @@ from surfacedefect.synthetic.damage import Damage, chips, line_scratch, scuff
 from surfacedefect.synthetic.dents import DentSort, pressed, random_dent
 from surfacedefect.synthetic.dirt.contamination import Film, random_drops, random_films, random_specks
 from surfacedefect.synthetic.geometry import View
-from surfacedefect.synthetic.lighting import Lighting, random_shadow, reflected_range
+from surfacedefect.synthetic.lighting import Lighting, random_falloff, random_shadow, reflected_range
 from surfacedefect.synthetic.paints import Paint, random_paint
 from surfacedefect.synthetic.panel import Panel, random_panel
 from surfacedefect.synthetic.parts.choice import Part, covers, random_parts
@@ -93,8 +93,10 @@ def _random_lighting(
     )
     shaded = environment.sun is not None and rng.random() < 0.4 * config.lookalikes
     x0, y0, x1, y1 = view.footprint
-    shadow = random_shadow(rng, max(x1 - x0, y1 - y0)) if shaded else None
-    return Lighting(view, paint, environment, config.fringe, shadow)
+    extent = max(x1 - x0, y1 - y0)
+    shadow = random_shadow(rng, extent) if shaded else None
+    falloff = random_falloff(rng, extent)
+    return Lighting(view, paint, environment, config.fringe, shadow, falloff)
 
 
 def _random_damages(
@@ -174,7 +176,8 @@ def _places(rng: np.random.Generator, view: View, count: int, is_free: Callable[
     chosen: list[Point] = []
     for _ in range(count):
         tries = rng.uniform(0.05, 0.95, (12, 2)) * [view.width, view.height]
-        points = [view.point(float(col), float(row)) for col, row in tries]
+        x, y = view.points(*tries.astype(np.float32).T)
+        points = [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
         free = [xy for xy in points if is_free(xy)] or points[:1]
         lonely = [min((np.hypot(x - a, y - b) for a, b in chosen), default=1.0) for x, y in free]
         chosen.append(free[int(np.argmax(lonely))])

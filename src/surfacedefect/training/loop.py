@@ -58,6 +58,7 @@ def train(
     *,
     config: TrainingConfig,
     validation: Sequence[TrainingPicture] = (),
+    start: Path | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -71,6 +72,8 @@ def train(
         Folder of the checkpoint ``last.pt`` and ``history.json``.
     config
         The recipe. A checkpoint of another recipe is refused.
+    start
+        Checkpoint of an earlier run, of the same network and kinds: its averaged weights are where this one begins.
     workers
         Processes that prepare samples; 0 prepares them in this one.
     progress
@@ -79,7 +82,7 @@ def train(
     Raises
     ------
     TrainingError
-        No pictures, a checkpoint of another recipe, or a loss that is not finite.
+        No pictures, a checkpoint of another recipe or network, or a loss that is not finite.
     """
     torch = require("torch", extra="train")
     torch.manual_seed(config.seed)
@@ -87,7 +90,10 @@ def train(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = fast_precision(device)
 
-    network = build_network(config).to(device).to(memory_format=torch.channels_last)
+    network = build_network(config, start=None if start is None else False)
+    if start is not None:
+        load_average(network, start)
+    network = network.to(device).to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
     )
@@ -128,6 +134,22 @@ def train(
         if progress is not None:
             progress(done, config.steps, _figures(recent, history))
     return TrainingResult(average.module.cpu().eval(), config, history)
+
+
+def load_average(network: nn.Module, checkpoint: Path) -> None:
+    """Put the averaged weights of a checkpoint into a network of the same shape."""
+    torch = require("torch", extra="train")
+    if not checkpoint.is_file():
+        raise TrainingError(f"'{checkpoint}' is no file; expected the last.pt of an earlier run")
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
+        weights = {name.removeprefix("module."): tensor for name, tensor in saved.items() if name != "n_averaged"}
+        network.load_state_dict(weights)
+    except Exception as error:
+        raise TrainingError(
+            f"'{checkpoint}' does not hold weights of this network ({type(error).__name__}); expected the last.pt of a "
+            "run with the same encoder, decoder and number of kinds"
+        ) from error
 
 
 def fast_precision(device: str) -> torch.dtype:

@@ -45,6 +45,7 @@ def train_model(
     config: TrainingConfig,
     validation: AnnotatedFolder | None = None,
     run_dir: Path | None = None,
+    start: Path | None = None,
     workers: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> ModelCard:
@@ -63,6 +64,8 @@ def train_model(
         them the thresholds are 0.5 and the card has no operating points.
     run_dir
         Folder of the checkpoint; a second call with the same folder goes on from it. None: beside `out`.
+    start
+        Checkpoint (``last.pt``) of an earlier run whose averaged weights this one begins with.
     workers
         Processes that prepare samples.
     progress
@@ -90,7 +93,9 @@ def train_model(
     pictures = data.read(config)
     followed = validation.read(config) if validation else []
     followed = followed[:: max(1, len(followed) // FOLLOWED_PICTURES)]
-    result = train(pictures, run_dir, config=config, validation=followed, workers=workers, progress=progress)
+    result = train(
+        pictures, run_dir, config=config, validation=followed, start=start, workers=workers, progress=progress
+    )
     recipe = json.loads(json.dumps(asdict(config)))
     card = ModelCard(
         name=out.stem,
