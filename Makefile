@@ -31,6 +31,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/bench_import.py
 	$(BIN)/python benchmarks/bench_overlap.py
 	$(BIN)/python benchmarks/bench_stitching.py
+	$(BIN)/python benchmarks/bench_synthetic.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "surfacedefect needs Python 3.11 or newer, found " + sys.version.split()[0] + "; try: make PYTHON=python3.11 ...")'
