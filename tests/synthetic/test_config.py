@@ -42,6 +42,11 @@ def test_bad_fringe_values_are_named(name: str, value: object) -> None:
         Fringe(**{name: value})  # type: ignore[arg-type]
 
 
+def test_scratches_wider_than_can_be_drawn_are_refused() -> None:
+    with pytest.raises(OptionError, match="2500 px at 0.02 mm a pixel; expected at most 400 px"):
+        SyntheticConfig(mm_per_px=0.02, scratch_width_mm=(1.0, 50.0))
+
+
 def test_unknown_preset_is_named_with_the_known_ones() -> None:
     with pytest.raises(OptionError, match="preset is 'rent'; expected one of rental"):
         preset("rent")

@@ -198,3 +198,22 @@ def test_bad_seed_size_and_config_are_named() -> None:
     for render in (render_scan, render_window):
         with pytest.raises(OptionError, match="config"):
             render(1, config={"width": 100})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "extreme",
+    [{"mm_per_px": 0.02}, {"mm_per_px": 5.0}, {"tilt_degrees": (75.0, 75.0)}, {"distance_mm": 200.0, "mm_per_px": 5.0},
+     {"damage_scale": 10.0, "mm_per_px": 0.02}, {"damage_scale": 0.1}, {"lookalikes": 1.0}, {"hail": (60, 60)},
+     {"scratch_length_mm": (5000.0, 5000.0)}, {"scratch_width_mm": (0.01, 0.01)}, {"jpeg_quality": 40},
+     {"scratch_width_mm": (50.0, 50.0), "mm_per_px": 5.0}, {"fringe": Fringe(period_mm=1.0, daylight=100.0)},
+     {"width": 64, "height": 700}],
+)  # fmt: skip
+def test_extreme_configs_give_pictures_and_truth_inside_them(extreme: dict[str, object]) -> None:
+    config = replace(SMALL, width=96, height=80) if "width" not in extreme else SMALL
+    scan = render_scan(3, replace(config, **extreme))  # type: ignore[arg-type]
+    height, width = scan.image.shape[:2]
+    assert np.isfinite(scan.noise) and scan.image.std() > 0
+    for defect in scan.truth.defects:
+        left, top, right, bottom = defect.box
+        assert 0 <= left <= right <= width and 0 <= top <= bottom <= height
+        assert np.isfinite(defect.contrast) and min(defect.length_mm, defect.width_mm, defect.depth_mm) >= 0

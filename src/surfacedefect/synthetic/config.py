@@ -24,6 +24,7 @@ _NUMBERS = {
     "width": (64, 20_000), "height": (64, 20_000), "mm_per_px": (0.02, 5), "damage_scale": (0.1, 10),
     "hairlines": (0, 1), "groups": (0, 1), "lookalikes": (0, 1), "distance_mm": (200, 20_000),
 }  # fmt: skip
+WIDEST_SCRATCH_PX = 400
 _COUNTS = ("scratches", "chips", "scuffs", "dents", "hail")
 _RANGES = {"scratch_length_mm": (0.5, 5000), "scratch_width_mm": (0.01, 50), "tilt_degrees": (0, 75)}
 
@@ -41,7 +42,7 @@ class SyntheticConfig:
     scratches, chips, scuffs, dents, hail
         How many of each. Chips come in clusters; dents are dings, round dents and creases; hail is hail dents.
     scratch_length_mm, scratch_width_mm
-        True size of scratches, drawn log-uniformly; the width is the mean along the scratch.
+        True size of scratches, drawn log-uniformly; the width is the mean along the scratch, at most 400 px.
     hairlines
         Least share of scratches, in [0, 1], that are at most 2 px wide; the others have the width drawn.
     groups
@@ -127,6 +128,12 @@ class SyntheticConfig:
             check_choice(name, getattr(self, name), known)
         if self.fringe is not None and not isinstance(self.fringe, Fringe):
             raise OptionError(f"fringe is {type(self.fringe).__name__}; expected a Fringe or None")
+        widest = self.scratch_width_mm[1] / self.mm_per_px
+        if widest > WIDEST_SCRATCH_PX:
+            raise OptionError(
+                f"scratch_width_mm is {self.scratch_width_mm}: {widest:.0f} px at {self.mm_per_px} mm a pixel; expected at "
+                f"most {WIDEST_SCRATCH_PX} px: make scratches narrower, or mm_per_px larger"
+            )
         if self.jpeg_quality is not None:
             check_number("jpeg_quality", self.jpeg_quality, 40, 100)
 

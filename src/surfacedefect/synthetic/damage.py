@@ -105,10 +105,16 @@ def line_scratch(
         lifted = bool(rng.random() < (0.25 if own < 0.6 else 0.05)) if broken is None else broken
         width, pressure = line_profile(rng, path, own, broken=lifted and path.t.size > 30)
         depth = pressure * np.float32(deepest * (own / width_mm) ** 0.5)
-        samples.append(groove(rng, path, width_mm=width, depth_um=depth, sample_mm=sample))
-        held = width > 0
-        spines.append((path.x[held], path.y[held]))
         centres.append(_centre_line(view, path, width))
+        seen = _near_picture(view, path, margin_px=own / view.mm_per_px + 4)
+        if seen is not None:
+            path, width, depth = path.only(seen), width[seen], depth[seen]
+            count = path.t.size * max(1.0, float(width.max()) / sample)
+            across = sample * min(2.5, max(1.0, count / _MOST_SAMPLES))
+            samples.append(groove(rng, path, width_mm=width, depth_um=depth, sample_mm=across))
+            spines.append((path.x[width > 0], path.y[width > 0]))
+    if not samples:
+        return None
     spine = np.concatenate([s[0] for s in spines]), np.concatenate([s[1] for s in spines])
     done = cut(Samples.joined(samples), view=view, paint=paint, wear=random_wear(rng, foreign=False), spine=spine)
     if done is None:
@@ -131,10 +137,14 @@ def _centre_line(view: View, path: Path, width_mm: Float) -> CentreLine:
 def scuff(
     rng: np.random.Generator, xy_mm: tuple[float, float], *, view: View, paint: Paint, length_mm: float,
 ) -> Damage | None:  # fmt: skip
-    """Scrape a band: another car, a post or a wall dragged along; None when it misses the picture."""
+    """Scrape a band: another car, a post or a wall dragged along; None when it misses the picture.
+
+    What would cover more than about a million pixels is made smaller.
+    """
     width = length_mm * float(np.exp(rng.uniform(np.log(0.06), np.log(0.5))))
     sample = _SCUFF_SAMPLE_PX * view.mm_per_px
-    sample *= max(1.0, np.sqrt(length_mm * width / sample**2 / _MOST_SAMPLES))
+    smaller = min(1.0, float(np.sqrt(_MOST_SAMPLES * sample**2 / (length_mm * width))))
+    length_mm, width = length_mm * smaller, width * smaller
     angle, bend = float(rng.uniform(0, 2 * np.pi)), float(rng.normal(0, 0.25))
     depth = float(np.exp(rng.uniform(np.log(20), np.log(170))))
     fine = float(np.exp(rng.uniform(np.log(0.05), np.log(0.6))))

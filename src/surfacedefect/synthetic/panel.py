@@ -103,10 +103,11 @@ def random_panel(rng: np.random.Generator, extent_mm: float, *, mm_per_px: float
             )
         )  # fmt: skip
     resprayed = rng.random() < 0.05
+    shortest = max(0.6, 2.5 * mm_per_px)
     return Panel(
         curvature_per_mm=(float(curvature[0]), float(rng.normal(0, 0.03 / max(extent_mm, 300))), float(curvature[1])),
         creases=tuple(creases),
         wavy=Waves.random(rng, count=12, shortest=60, longest=240), wavy_slope=float(rng.uniform(0.0005, 0.004)),
-        peel=Waves.random(rng, count=36, shortest=max(0.6, 2.5 * mm_per_px), longest=12, rise=1.3),
+        peel=Waves.random(rng, count=36, shortest=shortest, longest=max(12.0, 1.5 * shortest), rise=1.3),
         peel_slope=0.003 if resprayed else float(np.exp(rng.uniform(np.log(0.0002), np.log(0.0012)))),
     )  # fmt: skip

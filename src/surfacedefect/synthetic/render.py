@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from surfacedefect.errors import OptionError
 from surfacedefect.synthetic.camera import Camera, jpeg_round_trip
-from surfacedefect.synthetic.config import SyntheticConfig
+from surfacedefect.synthetic.config import WIDEST_SCRATCH_PX, SyntheticConfig
 from surfacedefect.synthetic.geometry import Float
 from surfacedefect.synthetic.scene import Scene, random_scene, stream
 from surfacedefect.synthetic.shading import Shaded, preview, shade
@@ -125,7 +125,7 @@ def render_window(seed: int, *, size: int = 512, config: SyntheticConfig | None 
     elif counts["scratches"][0] == 0 < counts["scratches"][1] and rng.random() < 0.8:
         counts["scratches"] = (1, counts["scratches"][1])
     # at coarse scales only what is large can be seen
-    widest = config.scratch_width_mm[1]
+    widest = min(config.scratch_width_mm[1], WIDEST_SCRATCH_PX * mm_per_px)
     thinnest = min(max(config.scratch_width_mm[0], 0.35 * mm_per_px), widest)
     shortest = min(max(config.scratch_length_mm[0], 10 * mm_per_px), config.scratch_length_mm[1])
     config = replace(
