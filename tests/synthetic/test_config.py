@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -20,15 +21,16 @@ NAN = float("nan")
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("width", 10), ("width", 100.5), ("height", 10**6), ("mm_per_px", 0), ("mm_per_px", NAN), ("mm_per_px", "0.1"),
+    [("width", 10), ("width", 100.0), ("height", 10**6), ("mm_per_px", 0), ("mm_per_px", NAN), ("mm_per_px", "0.1"),
      ("dents", (2, 1)), ("scratches", (-1, 2)), ("scratches", 3), ("scuffs", (0, 1, 2)), ("hail", (0.5, 2)),
      ("chips", (0, 10**6)), ("paint", "pink"), ("place", "moon"), ("materials", "mine"), ("camera", "film"),
-     ("jpeg_quality", 5), ("lookalikes", 2), ("damage_scale", 0), ("scratch_width_mm", (0, 1)), ("hairlines", -0.1),
+     ("jpeg_quality", 5), ("jpeg_quality", 92.5), ("jpeg_quality", "92"),
+     ("lookalikes", 2), ("damage_scale", 0), ("scratch_width_mm", (0, 1)), ("hairlines", -0.1),
      ("scratch_length_mm", (20.0, 10.0)), ("tilt_degrees", (0.0, 90.0)), ("distance_mm", 10), ("fringe", True),
      ("groups", True)],
 )  # fmt: skip
 def test_bad_config_values_are_named(name: str, value: object) -> None:
-    with pytest.raises(OptionError, match=f"{name} is .*expected"):
+    with pytest.raises(OptionError, match=f"{name}.* is .*expected"):
         SyntheticConfig(**{name: value})  # type: ignore[arg-type]
 
 
@@ -45,6 +47,20 @@ def test_bad_fringe_values_are_named(name: str, value: object) -> None:
 def test_scratches_wider_than_can_be_drawn_are_refused() -> None:
     with pytest.raises(OptionError, match="2500 px at 0.02 mm a pixel; expected at most 400 px"):
         SyntheticConfig(mm_per_px=0.02, scratch_width_mm=(1.0, 50.0))
+
+
+def test_any_sort_of_number_becomes_a_plain_one() -> None:
+    config = SyntheticConfig(
+        width=np.int64(320), mm_per_px=Fraction(1, 4), scratches=(np.int32(1), np.int64(2)), jpeg_quality=np.uint8(80),  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert config == SyntheticConfig(width=320, mm_per_px=0.25, scratches=(1, 2), jpeg_quality=80)
+    assert type(config.mm_per_px) is float and type(config.scratches[1]) is int and type(config.jpeg_quality) is int
+
+
+def test_a_camera_that_sees_past_the_panel_is_refused() -> None:
+    config = SyntheticConfig(width=480, height=400, tilt_degrees=(75.0, 75.0), distance_mm=200.0, mm_per_px=1.0)
+    with pytest.raises(OptionError, match="sees past the panel.*tilt_degrees"):
+        random_scene(7, config, environment_size=64)
 
 
 def test_unknown_preset_is_named_with_the_known_ones() -> None:

@@ -307,3 +307,20 @@ def test_too_little_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(dataset, "render_scan", hungry)
     with pytest.raises(OutputError, match="not enough memory"):
         write_dataset(tmp_path, count=1, config=SMALL, workers=1)
+
+
+def test_another_size_than_the_presets(tmp_path: Path) -> None:
+    manifest = write_dataset(tmp_path / "small", count=1, preset="hail", size={"width": 128, "height": 96}, workers=1)
+    (image,) = json.loads(manifest.read_text())["images"]
+    assert (image["width"], image["height"]) == (128, 96)
+    for wrong in ({"preset": "bench-v1", "size": {"width": 128}}, {"size": {"depth": 1}}, {"size": {"width": 3}},
+                  {"config": SyntheticConfig(width=64, height=64), "size": {"width": 128}}):  # fmt: skip
+        with pytest.raises(OptionError, match="size|width"):
+            write_dataset(tmp_path / "wrong", count=1, workers=1, **wrong)  # type: ignore[arg-type]
+    assert not (tmp_path / "wrong" / "images").exists()
+
+
+def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="notes.txt.*empty folder"):
+        write_dataset(tmp_path, count=1, config=SyntheticConfig(width=64, height=64), workers=1)

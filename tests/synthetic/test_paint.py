@@ -63,8 +63,12 @@ def test_nearly_every_call_yields_damage_bright_and_dark() -> None:
         (np.zeros((8, 64, 3), np.uint8), {}, "at least 16"),
         (np.zeros((64, 64, 3), np.uint8), {"count": (3, 1)}, "count"),
         (np.zeros((64, 64, 3), np.uint8), {"mm_per_px": 0.0}, "mm_per_px"),
+        (np.zeros((64, 64, 3), np.uint8), {"mm_per_px": "1"}, "mm_per_px"),
+        (np.zeros((64, 64, 3), np.uint8), {"count": 5}, "count"),
+        (np.zeros((64, 64, 3), np.uint8), {"count": (1.5, 2)}, "count"),
+        (np.zeros((64, 64, 3), np.uint8), {"rng": 3}, "rng"),
     ],
 )
 def test_bad_arguments_are_named(image: np.ndarray, options: dict[str, object], says: str) -> None:
     with pytest.raises(OptionError, match=says):
-        paint_damage(image, rng=np.random.default_rng(0), **options)  # type: ignore[arg-type]
+        paint_damage(image, **{"rng": np.random.default_rng(0), **options})  # type: ignore[arg-type]

@@ -202,7 +202,8 @@ def test_bad_seed_size_and_config_are_named() -> None:
 
 @pytest.mark.parametrize(
     "extreme",
-    [{"mm_per_px": 0.02}, {"mm_per_px": 5.0}, {"tilt_degrees": (75.0, 75.0)}, {"distance_mm": 200.0, "mm_per_px": 5.0},
+    [{"mm_per_px": 0.02}, {"mm_per_px": 5.0}, {"tilt_degrees": (75.0, 75.0)},
+     {"distance_mm": 400.0, "mm_per_px": 5.0, "tilt_degrees": (0.0, 5.0)},
      {"damage_scale": 10.0, "mm_per_px": 0.02}, {"damage_scale": 0.1}, {"lookalikes": 1.0}, {"hail": (60, 60)},
      {"scratch_length_mm": (5000.0, 5000.0)}, {"scratch_width_mm": (0.01, 0.01)}, {"jpeg_quality": 40},
      {"scratch_width_mm": (50.0, 50.0), "mm_per_px": 5.0}, {"fringe": Fringe(period_mm=1.0, daylight=100.0)},

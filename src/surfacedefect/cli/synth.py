@@ -19,6 +19,8 @@ def synth(
             help="What they show: rental, deflectometry, hail or clean; bench-v1 or bench-v1-fringe for judging.",
         ),
     ] = "rental",
+    width: Annotated[int | None, typer.Option(help="Width in px.", show_default="the preset's, 4096")] = None,
+    height: Annotated[int | None, typer.Option(help="Height in px.", show_default="the preset's, 3000")] = None,
     file_format: Annotated[
         str, typer.Option("--format", metavar="NAME", help="Format of the outlines: coco.")
     ] = "coco",
@@ -32,8 +34,16 @@ def synth(
     from surfacedefect.synthetic.dataset import write_dataset
 
     started = time.perf_counter()
+    size = {name: value for name, value in (("width", width), ("height", height)) if value is not None}
     manifest = write_dataset(
-        out, count=count, seed=seed, preset=preset, format=file_format, workers=workers, progress=True
+        out,
+        count=count,
+        seed=seed,
+        preset=preset,
+        size=size or None,
+        format=file_format,
+        workers=workers,
+        progress=True,
     )
     images = json.loads(manifest.read_text(encoding="utf-8"))["images"]
     kinds = ", ".join(f"{sum(image['regions'][kind] for image in images)} {kind}" for kind in images[0]["regions"])

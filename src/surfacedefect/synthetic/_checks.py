@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from surfacedefect.errors import OptionError
@@ -14,6 +14,12 @@ def check_number(name: str, value: object, low: float, high: float) -> None:
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not math.isfinite(float(value)) or not low <= float(value) <= high:  # type: ignore[arg-type]
         raise OptionError(f"{name} is {value!r}; expected a number from {low:,} to {high:,}")
+
+
+def check_whole(name: str, value: object, low: int, high: int) -> None:
+    """Raise `OptionError` unless the value is a whole number in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
+        raise OptionError(f"{name} is {value!r}; expected a whole number from {low:,} to {high:,}")
 
 
 def checked_pair(name: str, value: object, meaning: str = "least, most") -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from surfacedefect.errors import OptionError
-from surfacedefect.synthetic._checks import check_choice, check_number, checked_pair
+from surfacedefect.synthetic._checks import check_choice, check_number, check_whole, checked_pair
 from surfacedefect.synthetic.fringe import Fringe
 from surfacedefect.synthetic.paints import BENCHMARK_PAINTS, TRAINING_PAINTS, PaintName
 from surfacedefect.synthetic.places.environment import BENCHMARK_PLACES, TRAINING_PLACES
@@ -21,11 +21,11 @@ Look = Literal["any", "scanner", "phone"]
 Materials = Literal["training", "benchmark"]
 
 _NUMBERS = {
-    "width": (64, 20_000), "height": (64, 20_000), "mm_per_px": (0.02, 5), "damage_scale": (0.1, 10),
+    "mm_per_px": (0.02, 5), "damage_scale": (0.1, 10),
     "hairlines": (0, 1), "groups": (0, 1), "lookalikes": (0, 1), "distance_mm": (200, 20_000),
 }  # fmt: skip
 WIDEST_SCRATCH_PX = 400
-_COUNTS = ("scratches", "chips", "scuffs", "dents", "hail")
+_COUNTS = {"scratches": 500, "chips": 2000, "scuffs": 100, "dents": 200, "hail": 1000}
 _RANGES = {"scratch_length_mm": (0.5, 5000), "scratch_width_mm": (0.01, 50), "tilt_degrees": (0, 75)}
 
 
@@ -40,9 +40,11 @@ class SyntheticConfig:
     mm_per_px
         Scale, in mm, in the middle of the picture, 0.02 to 5.
     scratches, chips, scuffs, dents, hail
-        How many of each. Chips come in clusters; dents are dings, round dents and creases; hail is hail dents.
+        How many of each, at most 500, 2000, 100, 200 and 1000. Chips come in clusters; dents are dings, round dents
+        and creases; hail is hail dents.
     scratch_length_mm, scratch_width_mm
-        True size of scratches, drawn log-uniformly; the width is the mean along the scratch, at most 400 px.
+        True size of scratches, drawn log-uniformly; the width is the mean along the scratch, at most 400 px
+        and a third of the length.
     hairlines
         Least share of scratches, in [0, 1], that are at most 2 px wide; the others have the width drawn.
     groups
@@ -103,24 +105,29 @@ class SyntheticConfig:
     jpeg_quality: int | None = 92
 
     def __post_init__(self) -> None:
-        """Check every value."""
+        """Check every value, and make numbers plain ones."""
+
+        def settle(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        for name in ("width", "height"):
+            check_whole(name, getattr(self, name), 64, 20_000)
+            settle(name, int(getattr(self, name)))
         for name, (low, high) in _NUMBERS.items():
             check_number(name, getattr(self, name), low, high)
-        for name in ("width", "height"):
-            if not float(getattr(self, name)).is_integer():
-                raise OptionError(f"{name} is {getattr(self, name)}; expected a whole number of px")
-        for name in _COUNTS:
-            value = checked_pair(name, getattr(self, name))
-            if not all(isinstance(v, int) and not isinstance(v, bool) for v in value) or not 0 <= value[0] <= value[1]:
-                raise OptionError(f"{name} is {value}; expected whole numbers (least, most) with 0 <= least <= most")
-            if value[1] > 10_000:
-                raise OptionError(f"{name} is {value}; expected at most 10000: split the damage over several scans")
+            settle(name, float(getattr(self, name)))
+        for name, most in _COUNTS.items():
+            least, largest = checked_pair(name, getattr(self, name))
+            check_whole(f"the most {name}", largest, 0, most)
+            check_whole(f"the least {name}", least, 0, int(largest))
+            settle(name, (int(least), int(largest)))
         for name, (low, high) in _RANGES.items():
-            value = checked_pair(name, getattr(self, name))
-            for end in value:
+            ends = checked_pair(name, getattr(self, name))
+            for end in ends:
                 check_number(name, end, low, high)
-            if value[0] > value[1]:
-                raise OptionError(f"{name} is {value}; expected (least, most) with least <= most")
+            if ends[0] > ends[1]:
+                raise OptionError(f"{name} is {ends}; expected (least, most) with least <= most")
+            settle(name, (float(ends[0]), float(ends[1])))
         for name, known in (("paint", get_args(PaintName)), ("place", PLACES)):
             if getattr(self, name) is not None:
                 check_choice(name, getattr(self, name), known)
@@ -131,11 +138,12 @@ class SyntheticConfig:
         widest = self.scratch_width_mm[1] / self.mm_per_px
         if widest > WIDEST_SCRATCH_PX:
             raise OptionError(
-                f"scratch_width_mm is {self.scratch_width_mm}: {widest:.0f} px at {self.mm_per_px} mm a pixel; expected at "
-                f"most {WIDEST_SCRATCH_PX} px: make scratches narrower, or mm_per_px larger"
+                f"scratch_width_mm is {self.scratch_width_mm}: {widest:.0f} px at {self.mm_per_px} mm a pixel; "
+                f"expected at most {WIDEST_SCRATCH_PX} px: make scratches narrower, or mm_per_px larger"
             )
         if self.jpeg_quality is not None:
-            check_number("jpeg_quality", self.jpeg_quality, 40, 100)
+            check_whole("jpeg_quality", self.jpeg_quality, 40, 100)
+            settle("jpeg_quality", int(self.jpeg_quality))
 
     @property
     def paints(self) -> tuple[PaintName, ...]:

@@ -89,6 +89,7 @@ def line_scratch(
 ) -> Damage | None:  # fmt: skip
     """Draw one scratch, or several side by side that one rough edge left; None when it misses the picture."""
     sample = _SAMPLE_PX * view.mm_per_px
+    width_mm = min(width_mm, length_mm / 3)
     angle, bend = float(rng.uniform(0, 2 * np.pi)), float(rng.choice([0.0, 1.0]) * rng.normal(0, 0.5))
     wobble = float(rng.choice([0.01, 0.03, 0.08]))
     first = random_path(rng, xy_mm, length_mm=length_mm, step_mm=sample, angle=angle, bend=bend, wobble=wobble)

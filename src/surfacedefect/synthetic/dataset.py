@@ -56,6 +56,7 @@ def write_dataset(
     seed: int = 0,
     preset: str | None = None,
     config: SyntheticConfig | None = None,
+    size: Mapping[str, int] | None = None,
     format: str = "coco",
     workers: int | None = None,
     progress: Progress = False,
@@ -91,6 +92,8 @@ def write_dataset(
         A name in `surfacedefect.synthetic.presets.PRESETS`; None is ``"rental"`` unless there is a config.
     config
         What the scans show, instead of a preset.
+    size
+        ``{"width": ..., "height": ...}`` in px, or one of them, in place of the preset's; not for benchmark presets.
     format
         One of `FORMATS`.
     workers
@@ -120,7 +123,7 @@ def write_dataset(
     >>> [image["file"] for image in json.loads(manifest.read_text())["images"]]
     ['images/synthetic-0000000007.jpg']
     """
-    run = _run(out, count=count, seed=seed, preset=preset, config=config, format=format)
+    run = _run(out, count=count, seed=seed, preset=preset, config=config, size=size, format=format)
     cores = usable_cores() if workers is None else _whole("workers", workers, least=1)
     check_folder(run.out)
     earlier = _earlier(run)
@@ -193,8 +196,9 @@ class _Job:
 
 
 def _run(
-    out: str | Path, *, count: int, seed: int, preset: str | None, config: SyntheticConfig | None, format: str
-) -> _Run:
+    out: str | Path, *, count: int, seed: int, preset: str | None, config: SyntheticConfig | None,
+    size: Mapping[str, int] | None, format: str,
+) -> _Run:  # fmt: skip
     if "\0" in str(out):
         raise OutputError(f"the path {str(out)!r} holds a null character; expected the path of a folder")
     if format not in FORMATS:
@@ -205,6 +209,11 @@ def _run(
     if config is None:
         preset, config = _preset("rental" if preset is None else preset)
         seed = _first_seed(preset, seed=seed, count=count)
+        config = config if size is None else _resized(preset, config, size)
+    elif size is not None:
+        raise OptionError(
+            f"both a config and size {dict(size)} are given; expected one: set width and height in the config"
+        )
     if not isinstance(config, SyntheticConfig):
         raise OptionError(f"config is {type(config).__name__}; expected a SyntheticConfig or None")
     if seed + count > 2**63:
@@ -218,6 +227,14 @@ def _preset(name: str) -> tuple[str, SyntheticConfig]:
     if name not in PRESETS:
         raise OptionError(f"preset is {name!r}; expected one of {', '.join(PRESETS)}")
     return name, preset(name)
+
+
+def _resized(preset: str, config: SyntheticConfig, size: Mapping[str, int]) -> SyntheticConfig:
+    if preset.startswith("bench-"):
+        raise OptionError(f"size is {dict(size)} with preset '{preset}', which has one size; leave the size out")
+    if unknown := sorted(set(size) - {"width", "height"}):
+        raise OptionError(f"size names {', '.join(map(repr, unknown))}; expected 'width', 'height' or both")
+    return replace(config, width=size.get("width", config.width), height=size.get("height", config.height))
 
 
 def _first_seed(preset: str, *, seed: int, count: int) -> int:
@@ -240,10 +257,12 @@ def _whole(name: str, value: object, *, least: int) -> int:
 def _earlier(run: _Run) -> dict[str, Any] | None:
     """Return the manifest of the run before in the same folder, None when there was none."""
     if not run.manifest.exists():
-        foreign = [name for name in (*_FOLDERS, _ANNOTATIONS) if (run.out / name).exists()]
+        foreign = sorted(path.name for path in run.out.iterdir() if not path.name.startswith("."))
         if foreign:
             found = f"'{run.out}' holds '{foreign[0]}' but no '{_MANIFEST}'"
-            raise OutputError(f"{found}; expected a new folder or one of an earlier run. Choose another folder")
+            raise OutputError(
+                f"{found}; expected a new or empty folder, or one of an earlier run. Choose another folder"
+            )
         return None
     try:
         found = json.loads(run.manifest.read_text(encoding="utf-8"))

@@ -141,13 +141,15 @@ _SIZES: dict[DentSort, tuple[tuple[float, float], tuple[float, float], tuple[flo
 }
 
 
-def random_dent(rng: np.random.Generator, xy_mm: tuple[float, float], *, sort: DentSort, scale: float) -> Dent:
-    """Draw a dent of true-to-life size, times ``scale``.
+def random_dent(
+    rng: np.random.Generator, xy_mm: tuple[float, float], *, sort: DentSort, scale: float, most_mm: float = np.inf
+) -> Dent:
+    """Draw a dent of true-to-life size, times ``scale``; its longer radius is ``most_mm`` at most.
 
     Depths are about those met in paintless dent repair: hail 0.05-0.7 mm, door dings 0.05-1 mm, larger ones to 3 mm.
     """
     radii, aspects, steepness, outward = _SIZES[sort]
-    long = float(np.exp(rng.uniform(*np.log(radii)))) * scale
+    long = min(float(np.exp(rng.uniform(*np.log(radii)))) * scale, most_mm)
     short = long * float(rng.uniform(*aspects))
     depth = short * float(np.exp(rng.uniform(*np.log(steepness))))
     even = sort == "hail dent"

@@ -32,7 +32,8 @@ class Fringe:
     distance_mm
         From the panel to the screen, 100 to 10,000 mm.
     size_mm
-        Width and height of the screen; rays that miss it meet the surroundings.
+        Width and height of the screen; rays that miss it meet the surroundings. Where the panel mirrors no part of a
+        small screen and ``daylight`` is 0, the picture is black.
     daylight
         Mean radiance of the surroundings over the screen's, 0 (dark room) to 100; a lit hall is about 0.2, an
         overcast day 1, full sun 10. The surroundings of a fringe scan are this bright, whatever the place.

@@ -109,6 +109,15 @@ class View:
         return np.asarray(x_mm * fx + y_mm * fy, np.float32)
 
     @property
+    def steepest(self) -> float:
+        """Largest angle, in radians, between a ray of the picture and the panel's normal; over pi / 2 it misses it."""
+        u = np.asarray([-0.5, 0.5]) * self.width / self.focal_px
+        v = np.asarray([-0.5, 0.5]) * self.height / self.focal_px
+        down = -(self.right[2] * u[None] + self.down[2] * v[:, None] + self.forward[2])
+        length = np.sqrt(1 + u[None] ** 2 + v[:, None] ** 2)
+        return float(np.arccos((down / length).clip(-1, 1)).max())
+
+    @property
     def footprint(self) -> tuple[float, float, float, float]:
         """Bounding box (x0, y0, x1, y1), in mm, of what the picture sees."""
         u = np.asarray([-0.5, 0.5], np.float32) * np.float32(self.width)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from surfacedefect.errors import OptionError
+from surfacedefect.synthetic._checks import check_number, check_whole, checked_pair
 from surfacedefect.synthetic.damage import Damage, chips, line_scratch, scuff
 from surfacedefect.synthetic.geometry import Float, View
 from surfacedefect.synthetic.paints import Paint, random_paint
@@ -35,9 +36,9 @@ def paint_damage(
     rng
         Source of every choice; the same state gives the same bytes.
     count
-        Least and most number of damages, both included, 0 <= least <= most.
+        Least and most number of damages, both included, 0 <= least <= most <= 1000.
     mm_per_px
-        Scale, in mm, of the picture; None draws one from 0.08 to 1.2 mm, so that damage of all sizes appears.
+        Scale, in mm, of the picture, 0.02 to 100; None draws one from 0.08 to 1.2 mm: damage of all sizes.
 
     Returns
     -------
@@ -59,7 +60,7 @@ def paint_damage(
     >>> painted.shape, mask.shape, bool(mask.any())
     ((64, 64, 3), (64, 64), True)
     """
-    _check(image, count, mm_per_px)
+    _check(image, rng, count, mm_per_px)
     height, width = image.shape[:2]
     painted, mask = image.copy(), np.zeros((height, width), np.uint8)
     scale = float(np.exp(rng.uniform(np.log(0.08), np.log(1.2)))) if mm_per_px is None else mm_per_px
@@ -76,17 +77,20 @@ def paint_damage(
     return painted, mask
 
 
-def _check(image: NDArray[np.uint8], count: tuple[int, int], mm_per_px: float | None) -> None:
+def _check(image: NDArray[np.uint8], rng: np.random.Generator, count: tuple[int, int], mm_per_px: float | None) -> None:
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise OptionError(f"image is {found}; expected a uint8 array (H, W, 3): convert the picture to RGB first")
     if min(image.shape[:2]) < 16:
         size = f"{image.shape[1]} x {image.shape[0]}"
         raise OptionError(f"image is {size} px; expected at least 16 x 16: take a larger crop")
-    if not 0 <= count[0] <= count[1]:
-        raise OptionError(f"count is {count}; expected (least, most) with 0 <= least <= most")
-    if mm_per_px is not None and not 0 < mm_per_px < 100:
-        raise OptionError(f"mm_per_px is {mm_per_px}; expected more than 0 and less than 100 mm, or None")
+    if not isinstance(rng, np.random.Generator):
+        raise OptionError(f"rng is {type(rng).__name__}; expected a numpy Generator: np.random.default_rng(seed)")
+    least, most = checked_pair("count", count)
+    check_whole("the most of count", most, 0, 1000)
+    check_whole("the least of count", least, 0, int(most))
+    if mm_per_px is not None:
+        check_number("mm_per_px", mm_per_px, 0.02, 100)
 
 
 def _random_damage(

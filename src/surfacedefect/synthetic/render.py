@@ -133,7 +133,7 @@ def render_window(seed: int, *, size: int = 512, config: SyntheticConfig | None 
         scratch_width_mm=(thinnest, widest), scratch_length_mm=(shortest, config.scratch_length_mm[1]),
         damage_scale=float(np.clip(config.damage_scale * (mm_per_px / 0.12) ** 0.5, 0.1, 10)),
         tilt_degrees=(0.0, float(rng.choice([10.0, 30.0, 60.0]))),
-        distance_mm=float(np.clip(np.exp(rng.uniform(np.log(300), np.log(2500))), 1.2 * size * mm_per_px, 20_000)),
+        distance_mm=float(np.clip(np.exp(rng.uniform(np.log(300), np.log(2500))), 2.5 * size * mm_per_px, 20_000)),
         jpeg_quality=int(rng.integers(60, 98)) if rng.random() < 0.8 else None,
     )  # fmt: skip
     scene = random_scene(seed, config, environment_size=_WINDOW_LIGHT)

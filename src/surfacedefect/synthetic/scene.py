@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from surfacedefect.errors import OptionError
 from surfacedefect.synthetic.config import SyntheticConfig
 from surfacedefect.synthetic.damage import Damage, chips, line_scratch, scuff
 from surfacedefect.synthetic.dents import DentSort, pressed, random_dent
@@ -25,6 +26,7 @@ from surfacedefect.synthetic.places.environment import random_environment
 from surfacedefect.synthetic.splat import Layer
 
 Point = tuple[float, float]
+_STEEPEST = float(np.radians(82))
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,12 @@ def random_scene(seed: int, config: SyntheticConfig, *, environment_size: int) -
         (config.width, config.height), mm_per_px=config.mm_per_px, distance_mm=config.distance_mm,
         tilt=float(np.radians(rng.uniform(*config.tilt_degrees))), towards=float(rng.uniform(0, 2 * np.pi)),
     )  # fmt: skip
+    if view.steepest > _STEEPEST:
+        raise OptionError(
+            f"at {np.degrees(view.steepest):.0f} degrees to its normal a border of the picture sees past the panel; "
+            f"expected at most {np.degrees(_STEEPEST):.0f}: make tilt_degrees (to {config.tilt_degrees[1]:g}) or "
+            f"the picture smaller, or distance_mm ({config.distance_mm:g}) larger"
+        )
     x0, y0, x1, y1 = footprint = view.footprint
     extent = max(x1 - x0, y1 - y0)
     panel = random_panel(stream(seed, "panel"), extent, mm_per_px=config.mm_per_px)
@@ -139,12 +147,18 @@ def _dent(
 ) -> list[Damage | None]:
     sorts: tuple[DentSort, ...] = ("ding", "round dent", "crease dent")
     sort: DentSort = "hail dent" if hail else sorts[int(rng.choice(3, p=[0.5, 0.3, 0.2]))]
-    dent = random_dent(rng, xy, sort=sort, scale=config.damage_scale)
+    x0, y0, x1, y1 = view.footprint
+    most_mm = 0.3 * min(x1 - x0, y1 - y0)  # a dent that fills the picture shows in nothing but its shape
+    dent = random_dent(rng, xy, sort=sort, scale=config.damage_scale, most_mm=most_mm)
     dents = [dent]
     if not hail and rng.random() < 0.4:  # sheet metal seldom gives way in one place only
         turn, away = rng.uniform(0, 2 * np.pi), 0.7 * dent.half_mm[0]
         beside = xy[0] + away * float(np.cos(turn)), xy[1] + away * float(np.sin(turn))
-        dents.append(random_dent(rng, beside, sort=sort, scale=config.damage_scale * float(rng.uniform(0.3, 0.7))))
+        dents.append(
+            random_dent(
+                rng, beside, sort=sort, scale=config.damage_scale * float(rng.uniform(0.3, 0.7)), most_mm=most_mm
+            )
+        )
     bump = pressed(dents, view)
     if bump is None:
         return []
@@ -173,12 +187,12 @@ def _split(rng: np.random.Generator, total: int) -> list[int]:
 
 def _places(rng: np.random.Generator, view: View, count: int, is_free: Callable[[Point], bool]) -> list[Point]:
     """Points of the panel, off gaps and other parts: of a dozen candidates the one farthest from the others wins."""
-    chosen: list[Point] = []
-    for _ in range(count):
+    chosen = np.empty((count, 2))
+    for k in range(count):
         tries = rng.uniform(0.05, 0.95, (12, 2)) * [view.width, view.height]
-        x, y = view.points(*tries.astype(np.float32).T)
-        points = [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
-        free = [xy for xy in points if is_free(xy)] or points[:1]
-        lonely = [min((np.hypot(x - a, y - b) for a, b in chosen), default=1.0) for x, y in free]
-        chosen.append(free[int(np.argmax(lonely))])
-    return chosen
+        points = np.column_stack(view.points(*tries.astype(np.float32).T)).astype(np.float64)
+        free = points[[is_free((float(x), float(y))) for x, y in points]]
+        free = free if len(free) else points[:1]
+        away = np.hypot(*(free[:, None] - chosen[None, :k]).transpose(2, 0, 1)).min(axis=1, initial=np.inf)
+        chosen[k] = free[int(np.argmax(away))]
+    return [(float(x), float(y)) for x, y in chosen]
