@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from surfacedefect.annotations import rasterise, read_coco
+from surfacedefect.synthetic._workers import reuse_freed_memory
 from surfacedefect.synthetic.config import CLEAN, FIRST_BENCHMARK_SEED, SyntheticConfig
 from surfacedefect.synthetic.presets import preset
 from surfacedefect.synthetic.render import render_scan, render_window
@@ -111,6 +112,7 @@ def window_rate(processes: int, windows: int) -> tuple[float, float]:
 
 
 def render_some(number: int, windows: int, begin: Any, times: Any) -> None:
+    reuse_freed_memory()  # as the processes do that prepare training samples and write data sets
     render_window(FIRST_SEED - 1)  # the late imports
     begin.wait()
     started, worked = time.perf_counter(), time.process_time()

@@ -4,6 +4,8 @@ import io
 import os
 import subprocess
 import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -87,11 +89,20 @@ def test_clean_scan_gives_an_empty_result_that_was_inspected(make_dark):
     assert found.coverage == 1
 
 
-@pytest.mark.parametrize("size", [(1, 1), (511, 513), (3, 2000), (2000, 3)])
+@pytest.mark.parametrize("size", [(16, 16), (511, 513), (16, 2000), (2000, 17)])
 def test_odd_sizes(make_dark, size):
     width, height = size
     found = sd.detect(np.zeros((height, width, 3), np.uint8), model=make_dark(), least_area_px=0)
     assert [d.area_px for d in found] == [width * height]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (15, 400), (400, 15)])
+def test_a_scan_too_small_to_inspect_is_refused(make_dark, size):
+    width, height = size
+    detector = sd.Detector(make_dark())
+    for call in (detector.detect, detector.probability_map, detector.plan):
+        with pytest.raises(sd.ScanError, match=f"found {width} x {height} px, expected at least 16 px on each side"):
+            call(np.zeros((height, width, 3), np.uint8))
 
 
 def test_very_wide_scan(make_dark):
@@ -163,6 +174,71 @@ def test_a_map_whose_file_was_removed_says_so(make_dark, scratched):
     found.probability_map.path.unlink()
     with pytest.raises(sd.ScanError, match="detect again"):
         found.at(0.4)
+
+
+def test_a_progress_that_is_none_is_refused_before_any_work(make_dark, scratched):
+    for progress in (3, None, "yes"):
+        with pytest.raises(sd.OptionError, match=f"progress is {progress!r}; expected True, False, or a function"):
+            sd.detect(scratched, model=make_dark(), progress=progress)
+        with pytest.raises(sd.OptionError, match="progress"):
+            sd.probability_map(scratched, model=make_dark(), progress=progress)
+
+
+def test_a_runtime_beside_a_predictor_is_refused(make_dark, scratched):
+    with pytest.raises(sd.OptionError, match="runtime is 'onnx' and model is a .*FunctionPredictor; expected"):
+        sd.detect(scratched, model=make_dark(), runtime="onnx")
+    assert len(sd.detect(scratched, model=make_dark(), runtime="auto")) == 2
+
+
+@pytest.mark.parametrize("size", [{"scale": "x"}, {"scale": True}, {"scale": 0}, {"scale": float("nan")}])
+def test_a_size_of_a_picture_that_is_none_is_refused(make_dark, scratched, size):
+    found = sd.detect(scratched, model=make_dark())
+    with pytest.raises(sd.OptionError, match="scale is .*; expected a number above 0"):
+        found.plot(**size)
+    with pytest.raises(sd.OptionError, match="long_side_px is 'x'; expected"):
+        found.plot(long_side_px="x")
+
+
+def test_nothing_warns_in_threads(make_dark, scratched, tmp_path):
+    path = tmp_path / "scan.png"
+    Image.fromarray(scratched).save(path)
+    scratched[0:4, 0:90] = 0  # in the corner, where nothing has to be moved
+
+    def work(number):
+        found = sd.detect((path, scratched)[number % 2], model=make_dark(), max_memory=(0, 2**30)[number // 2 % 2])
+        found.plot()
+        found.to_coco(tmp_path / f"{number}.json")
+        return len(found)
+
+    work(0)  # what is imported late may bring filters of its own
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        with ThreadPoolExecutor(4) as threads:
+            counts = list(threads.map(work, range(40)))
+        assert warnings.filters == before
+    assert counts == [2, 3] * 20
+
+
+def test_messages_say_none_and_shorten_long_paths(tmp_path):
+    with pytest.raises(sd.OptionError, match="model is None; expected"):
+        sd.Detector(None)
+    with pytest.raises(sd.ScanError, match="found None, expected a path"):
+        sd.Scan.open(None)
+    long = tmp_path.joinpath(*["folder" * 20] * 10, "scan.jpg")
+    for call in (sd.Scan.open, sd.ProbabilityMap.open, lambda path: sd.Detector(path.with_suffix(".onnx"))):
+        with pytest.raises(sd.SurfaceDefectError, match=r"folderfolder.*\.\.\..*scan\.") as caught:
+            call(long)
+        assert len(str(caught.value)) < 700
+    with pytest.raises(sd.ScanError) as caught:
+        sd.Scan.open("x" * 5000)
+    assert len(str(caught.value)) < 700
+
+
+def test_an_empty_path_is_called_so():
+    for path in ("", "  "):
+        with pytest.raises(sd.ScanError, match="found the empty path '.*', expected the path of a picture"):
+            sd.Scan.open(path)
 
 
 def test_a_model_that_is_none_is_refused():

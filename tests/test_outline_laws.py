@@ -63,7 +63,7 @@ def test_a_map_on_disk_gives_the_same_polygons(seed, threshold, least_area_px, s
     noise = gaussian_filter(np.random.default_rng(seed).normal(size=(300, 290)), 4)
     values = np.clip(noise / noise.std() * 70 + 90, 0, 255).astype(np.uint8)[None]
     held = sd.ProbabilityMap.from_arrays(values, ("scratch",))
-    from surfacedefect.probability import MapFrame
+    from surfacedefect._map_files import MapFrame
 
     filed = sd.ProbabilityMap.from_bands(held.bands(77), MapFrame(290, 300, ("scratch",)), max_memory=0)
     given_ = {"threshold": threshold, "least_area_px": least_area_px, "simplify_px": simplify_px}

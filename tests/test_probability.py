@@ -9,7 +9,7 @@ import rasterio
 from affine import Affine
 
 from surfacedefect import OptionError, OutputError, ProbabilityMap, ScanError
-from surfacedefect.probability import MapFrame
+from surfacedefect._map_files import MapFrame
 from surfacedefect.stitching import Band
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,20 @@ def test_masked_array_is_not_valid_under_its_mask() -> None:
     colour = np.ma.MaskedArray(picture(4, 5), np.repeat(mask[..., np.newaxis], 3, axis=2))
     for array in (gray, colour):
         np.testing.assert_array_equal(all_valid(Scan.open(array)), ~mask)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("hidden", [np.nan, np.inf, 1e4])
+def test_nothing_warns_of_what_is_under_a_mask(dtype: str, hidden: float) -> None:
+    values = np.full((40, 60, 3), 0.5, dtype)
+    values[10:20, 5:9] = hidden
+    mask = values != 0.5
+    for array in (np.ma.MaskedArray(values, mask), np.ma.MaskedArray(values[..., 0], mask[..., 0], fill_value=7)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            scan = Scan.open(array)
+            np.testing.assert_array_equal(all_valid(scan), ~mask[..., 0])
+            np.testing.assert_array_equal(whole(scan)[~mask[..., 0]], 128)
 
 
 def test_arrays_are_left_alone() -> None:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from surfacedefect._version import __version__
 
 if TYPE_CHECKING:
-    from surfacedefect import annotations, evaluation, synthetic, training
+    from surfacedefect import annotations, baselines, evaluation, synthetic, training
     from surfacedefect.card import ModelCard, OperatingPoint
     from surfacedefect.defect import Defect
     from surfacedefect.detections import Detections
     from surfacedefect.detector import Detector, Plan, detect, plan, probability_map
     from surfacedefect.errors import (
         AnnotationError,
+        BadValuesError,
         EvaluationError,
         MissingExtraError,
         ModelError,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnnotationError",
+    "BadValuesError",
     "Defect",
     "DetectOptions",
     "Detections",
@@ -64,6 +66,7 @@ __all__ = [
     "TrainingError",
     "__version__",
     "annotations",
+    "baselines",
     "detect",
     "evaluation",
     "plan",

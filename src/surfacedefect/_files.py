@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from surfacedefect._words import shortened
 from surfacedefect.errors import OutputError, SurfaceDefectError
 
 _NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -52,7 +54,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     if "\0" in str(target):
-        raise OutputError(f"the path {str(target)!r} holds a null character; expected the path of a file")
+        raise OutputError(f"the path {shortened(target)!r} holds a null character; expected the path of a file")
     try:
         target = Path(os.path.realpath(target))
         _check_target(target, asked=Path(path))
@@ -92,6 +94,23 @@ def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def without_nan(value: Any) -> Any:
+    """Return a record in which undefined figures are None: JSON knows no nan.
+
+    Examples
+    --------
+    >>> without_nan({"recall": float("nan"), "found": (1, 0.5)})
+    {'recall': None, 'found': [1, 0.5]}
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return value
+
+
 def check_folder(folder: str | Path) -> None:
     """Make a folder and try it, so that hours of work do not end at a door that was shut from the start.
 
@@ -120,10 +139,11 @@ def _remove(part: Path) -> None:
 
 
 def _check_target(target: Path, *, asked: Path) -> None:
+    shown = shortened(asked)
     if target.is_dir():
-        raise OutputError(f"'{asked}' is a folder; expected the path of a file, such as '{asked / 'result'}'")
+        raise OutputError(f"'{shown}' is a folder; expected the path of a file, such as '{shown}{os.sep}result'")
     if target.exists() and not target.is_file():
-        raise OutputError(f"'{asked}' is not an ordinary file; expected a path where a file can be written and renamed")
+        raise OutputError(f"'{shown}' is not an ordinary file; expected a path where a file can be written and renamed")
 
 
 def _output_error(error: OSError, *, path: Path) -> OSError:
@@ -133,11 +153,13 @@ def _output_error(error: OSError, *, path: Path) -> OSError:
     if error.errno in _NO_ROOM:
         advice = "the disk is full: free some space or write to another disk"
     elif error.errno in _NO_RIGHT:
-        advice = f"no right to write in '{path.parent}', or the file is open elsewhere: choose another folder"
+        advice = (
+            f"no right to write in '{shortened(path.parent)}', or the file is open elsewhere: choose another folder"
+        )
     elif isinstance(error, NotADirectoryError | FileExistsError):
         advice = "a part of its path is a file, not a folder: choose another path"
     elif error.errno == errno.ENAMETOOLONG:
         advice = "the name is too long: choose a shorter one"
     else:
-        advice = f"{error}; see that the disk has room and that the folder can be written"
-    return OutputError(f"'{path}' cannot be written: {advice}")
+        advice = f"{error.strerror or error}; see that the disk has room and that the folder can be written"
+    return OutputError(f"'{shortened(path)}' cannot be written: {advice}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 from shapely.geometry import Polygon, shape
 
+from surfacedefect._raster import traced
 from surfacedefect.defect import Defect
-from surfacedefect.errors import OptionError
 from surfacedefect.measure import measure
 from surfacedefect.polygons import polygons_of
 
@@ -19,32 +19,6 @@ if TYPE_CHECKING:
     from surfacedefect.probability import ProbabilityMap
 
 _BAND_ROWS = 1024
-
-
-def checked_kinds(kinds: Sequence[str], *, known: Sequence[str]) -> tuple[str, ...]:
-    """Return the kinds to look for, each once; refuse none and unknown ones."""
-    wanted = (kinds,) if isinstance(kinds, str) else tuple(dict.fromkeys(kinds))
-    unknown = [kind for kind in wanted if kind not in known]
-    if unknown or not wanted:
-        found = f"kinds holds {', '.join(map(repr, unknown))}" if unknown else "kinds is empty"
-        raise OptionError(f"{found}; expected one or more of {', '.join(map(repr, known))}")
-    return wanted
-
-
-def checked_thresholds(
-    threshold: float | Mapping[str, float], *, kinds: Sequence[str], known: Sequence[str]
-) -> tuple[tuple[str, float], ...]:
-    """Return the threshold of each kind; refuse what is out of (0, 1], a missing kind and an unknown one."""
-    if not isinstance(threshold, Mapping):
-        threshold = dict.fromkeys(kinds, threshold)
-    for kind, value in threshold.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value <= 1:
-            raise OptionError(f"threshold of '{kind}' is {value!r}; expected a number in (0, 1]")
-    if threshold:
-        checked_kinds(tuple(threshold), known=known)
-    if missing := [kind for kind in kinds if kind not in threshold]:
-        raise OptionError(f"threshold has no value for {', '.join(map(repr, missing))}; expected one a kind")
-    return tuple((kind, float(threshold[kind])) for kind in kinds)
 
 
 def defects_of(
@@ -75,15 +49,11 @@ def unseen_in(probability_map: ProbabilityMap) -> list[Polygon]:
 
 
 def _unseen_parts(probability_map: ProbabilityMap) -> Iterator[shapely.Geometry]:
-    from rasterio import Affine
-    from rasterio.features import shapes
-
     for rows in probability_map.row_bands(_BAND_ROWS):
         unseen = ~probability_map.read_coverage(rows=rows, cols=slice(0, probability_map.width))
         if unseen.any():
-            moved = Affine.translation(0, rows.start)
-            outlines = shapes(unseen.astype(np.uint8), mask=unseen, connectivity=4, transform=moved)
-            yield from (shape(outline) for outline, _ in outlines)
+            outlines = traced(unseen.astype(np.uint8), mask=unseen, connectivity=4, first_row=rows.start)
+            yield from map(shape, outlines)
 
 
 def _rank(defect: Defect) -> tuple[Any, ...]:

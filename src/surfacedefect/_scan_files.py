@@ -25,6 +25,7 @@ from rasterio.io import MemoryFile
 
 from surfacedefect._raster import OPENING, quiet
 from surfacedefect._scan_rows import ArrayRows, DatasetRows, Rows, gdal_settings
+from surfacedefect._words import shortened
 from surfacedefect.errors import ScanError, ScanTooLargeError, SurfaceDefectError
 
 # Formats that Pillow may decode; not those that run other programs (EPS) or draw (WMF). HEIF is a plug-in of others.
@@ -310,6 +311,7 @@ def _own_pillow_limits() -> Iterator[None]:
 @contextlib.contextmanager
 def as_scan_error(name: str) -> Iterator[None]:
     """Turn whatever the readers raise, which may be nearly anything for a damaged file, into our own errors."""
+    name = shortened(name)
     try:
         yield
     except SurfaceDefectError:
@@ -324,7 +326,8 @@ def as_scan_error(name: str) -> Iterator[None]:
         # Rasterio only says that reading failed; GDAL, below it, says why.
         while isinstance(error, RasterioError) and cause.__cause__ is not None:
             cause = cause.__cause__
+        why = shortened(cause).strip() or type(cause).__name__
         raise ScanError(
-            f"{name}: cannot be read ({str(cause).strip() or type(cause).__name__}), expected an undamaged picture; "
+            f"{name}: cannot be read ({why}), expected an undamaged picture; "
             "copy the file again, or open and save it with another program"
         ) from error

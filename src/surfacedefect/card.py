@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from surfacedefect._files import without_nan
+from surfacedefect._words import shortened
 from surfacedefect.errors import ModelError
 
 
@@ -116,7 +118,7 @@ class ModelCard:
     def to_json(self) -> str:
         """Return the card as JSON text; an undefined figure is ``null``."""
         record = asdict(self)
-        return json.dumps(_without_nan(record), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(without_nan(record), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, name: str = "card") -> Self:
@@ -149,17 +151,6 @@ class ModelCard:
             ) from error
 
 
-def _without_nan(value: Any) -> Any:
-    """JSON knows no nan: an undefined figure becomes null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return value
-
-
 def read_card(weights: Path) -> ModelCard:
     """Read the card beside a weights file and check the file against its sha256.
 
@@ -174,20 +165,22 @@ def read_card(weights: Path) -> ModelCard:
         The file or its card is missing, or the file is not the one that the card describes.
     """
     if not weights.is_file():
-        raise ModelError(f"no weights file at '{weights}'; expected an .onnx file with its .json card beside it")
+        raise ModelError(
+            f"no weights file at '{shortened(weights)}'; expected an .onnx file with its .json card beside it"
+        )
     card_path = weights.with_suffix(".json")
     try:
-        card = ModelCard.from_json(card_path.read_text(encoding="utf-8"), name=f"'{card_path}'")
+        card = ModelCard.from_json(card_path.read_text(encoding="utf-8"), name=f"'{shortened(card_path)}'")
     except FileNotFoundError as error:
         raise ModelError(
-            f"'{weights.name}' has no card: expected '{card_path}'. `surfacedefect train` writes both"
+            f"'{weights.name}' has no card: expected '{shortened(card_path)}'. `surfacedefect train` writes both"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"the card '{card_path}' cannot be read: {error}") from error
+        raise ModelError(f"the card '{shortened(card_path)}' cannot be read: {error}") from error
     found = sha256_of(weights)
     if card.sha256 and found != card.sha256:
         raise ModelError(
-            f"'{weights}' has sha256 {found[:12]}..., its card says {card.sha256[:12]}...: "
+            f"'{shortened(weights)}' has sha256 {found[:12]}..., its card says {card.sha256[:12]}...: "
             "the file is damaged or another one; copy weights and card again, together"
         )
     return card

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import shapely
 
+from surfacedefect._words import type_name
 from surfacedefect.errors import OptionError, ScaleUnknownError
 
 
@@ -135,7 +136,7 @@ class Defect:
 
 def _described(value: object) -> str:
     if not isinstance(value, shapely.Geometry):
-        return f"a {type(value).__name__}"
+        return type_name(value)
     if value.is_empty:
         return f"an empty {value.geom_type}"
     return f"a {value.geom_type} ({shapely.is_valid_reason(value)})"

@@ -16,8 +16,10 @@ from PIL import Image
 from shapely.geometry import MultiPolygon, Polygon
 
 from surfacedefect import _exports
+from surfacedefect._checks import check_names, checked_kinds, checked_thresholds
 from surfacedefect._files import atomic_path, write_json, write_text
-from surfacedefect._regions import checked_kinds, checked_thresholds, defects_of, unseen_in
+from surfacedefect._regions import defects_of, unseen_in
+from surfacedefect._words import shortened
 from surfacedefect.annotations import write_coco
 from surfacedefect.defect import Defect
 from surfacedefect.errors import OptionError, OutputError, SurfaceDefectError
@@ -130,7 +132,7 @@ class Detections(Sequence[Defect]):
             A threshold is out of its range, or its kind was not looked for.
         """
         if isinstance(threshold, Mapping):
-            checked_kinds(tuple(threshold) or self.kinds, known=self.kinds)
+            check_names("threshold", threshold, known=self.kinds)
             threshold = {**dict(self.thresholds), **threshold}
         return self.from_map(
             self.probability_map,
@@ -384,4 +386,4 @@ class Detections(Sequence[Defect]):
 
 def _check_picture_ending(path: Path) -> None:
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"):
-        raise OutputError(f"'{path}' ends in '{path.suffix}'; expected a picture: .png, .jpg, .webp or .tif")
+        raise OutputError(f"'{shortened(path)}' ends in '{path.suffix}'; expected a picture: .png, .jpg, .webp or .tif")

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import rasterio
 
+from surfacedefect._checks import expect
+from surfacedefect._map_files import MapFrame
+from surfacedefect._words import type_name
 from surfacedefect.detections import Detections
-from surfacedefect.errors import OptionError
+from surfacedefect.errors import OptionError, ScanError
 from surfacedefect.options import MEBIBYTE, DetectOptions
 from surfacedefect.predictor import Predictor
-from surfacedefect.probability import MapFrame, ProbabilityMap
+from surfacedefect.probability import ProbabilityMap
 from surfacedefect.runtimes import load_predictor
 from surfacedefect.scan import Scan, ScanSource
 from surfacedefect.stitching import stitch
@@ -24,6 +27,9 @@ from surfacedefect.windows import Grid, lay_grid
 
 Progress = bool | Callable[[int, int], None]
 """True shows a bar on a terminal; a function is called with the windows done and in all."""
+
+LEAST_SIDE_PX = 16
+"""Shortest side of a scan that is inspected: a smaller picture shows no surface, and "clean" would mean nothing."""
 
 BLOCK_CACHE_BYTES = 64 * MEBIBYTE
 """What GDAL may keep of the files it reads and writes; its own default is a share of the machine's memory."""
@@ -73,7 +79,7 @@ class Detector:
     model
         Name of shipped weights, path of an ``.onnx`` with its card, or any `Predictor`.
     runtime
-        ``"auto"``, or the name of an engine; see `surfacedefect.runtimes`.
+        ``"auto"``, or the name of an engine; see `surfacedefect.runtimes`. A `Predictor` takes none.
     options
         Threshold, scale, overlap and so on; None takes the defaults.
 
@@ -98,11 +104,16 @@ class Detector:
         self, model: str | Path | Predictor = "default", *, runtime: str = "auto", options: DetectOptions | None = None
     ) -> None:
         self.options = options or DetectOptions()
+        if not isinstance(model, str | Path) and runtime != "auto":
+            raise OptionError(
+                f"runtime is {runtime!r} and model is {type_name(model)}; expected a runtime only with the name or "
+                "path of a model: a Predictor is its own engine. Leave runtime out"
+            )
         if isinstance(model, str | Path):
             model = load_predictor(model, runtime=runtime, threads=self.options.threads)
         elif not isinstance(model, Predictor):
             raise OptionError(
-                f"model is a {type(model).__name__}; expected a name, the path of an .onnx file, or a Predictor: "
+                f"model is {type_name(model)}; expected a name, the path of an .onnx file, or a Predictor: "
                 "something with a card that can be called with windows"
             )
         self.predictor: Predictor = model
@@ -132,12 +143,15 @@ class Detector:
         Raises
         ------
         ScanError
-            The scan cannot be read.
+            The scan cannot be read, or a side of it is shorter than 16 px.
+        OptionError
+            `progress` is neither True, False nor a function.
         PredictorError
             A window failed and ``on_error`` is ``"raise"``, or all of them did.
         """
+        _check_progress(progress)
         options, card = self.options, self.predictor.card
-        with Scan.open(scan, max_pixels=options.max_pixels, mm_per_px=options.mm_per_px) as opened, _block_cache():
+        with self._opened(scan) as opened, _block_cache():
             return Detections.from_map(
                 self._map_of(opened, out=None, progress=progress),
                 scan_reference=opened,
@@ -164,13 +178,13 @@ class Detector:
 
         Raises
         ------
-        ScanError, PredictorError
+        ScanError, OptionError, PredictorError
             See `detect`.
         OutputError
             `out` cannot be written.
         """
-        options = self.options
-        with Scan.open(scan, max_pixels=options.max_pixels, mm_per_px=options.mm_per_px) as opened, _block_cache():
+        _check_progress(progress)
+        with self._opened(scan) as opened, _block_cache():
             return self._map_of(opened, out=None if out is None else Path(out), progress=progress)
 
     def plan(self, scan: ScanSource | Scan) -> Plan:
@@ -182,7 +196,7 @@ class Detector:
             The scan cannot be read.
         """
         options, card = self.options, self.predictor.card
-        with Scan.open(scan, max_pixels=options.max_pixels, mm_per_px=options.mm_per_px) as opened:
+        with self._opened(scan) as opened:
             grid = self._grid_for(opened)
             map_bytes = (len(card.kinds) + 1) * opened.width * opened.height
             on_disk = map_bytes > options.max_memory
@@ -203,6 +217,17 @@ class Detector:
                 map_on_disk=on_disk,
                 streams=opened.streams,
             )
+
+    @contextmanager
+    def _opened(self, scan: ScanSource | Scan) -> Iterator[Scan]:
+        options = self.options
+        with Scan.open(scan, max_pixels=options.max_pixels, mm_per_px=options.mm_per_px) as opened:
+            if min(opened.width, opened.height) < LEAST_SIDE_PX:
+                raise ScanError(
+                    f"{opened.name}: found {opened.width} x {opened.height} px, expected at least {LEAST_SIDE_PX} px "
+                    "on each side; pass the scan itself, not a thumbnail or a cut-out"
+                )
+            yield opened
 
     def _map_of(self, scan: Scan, *, out: Path | None, progress: Progress) -> ProbabilityMap:
         card = self.predictor.card
@@ -246,6 +271,11 @@ class Detector:
 
 def _block_cache() -> Any:
     return rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES)
+
+
+def _check_progress(progress: object) -> None:
+    good = isinstance(progress, bool | np.bool_) or callable(progress)
+    expect(good, "progress", progress, "True, False, or a function of the windows done and in all")
 
 
 @contextmanager

@@ -8,6 +8,7 @@
     ├── ModelError(ValueError)             a weights file or its card is missing, damaged or does not fit
     ├── MissingExtraError(ImportError)     an optional package is not installed
     ├── PredictorError(RuntimeError)       a predictor failed or broke its contract
+    │   └── BadValuesError                 it gave values that are no probabilities
     ├── AnnotationError(ValueError)        an annotation file is not what it says
     ├── EvaluationError(ValueError)        truth and prediction cannot be compared
     ├── TrainingError(ValueError)          the training data or recipe cannot be used
@@ -52,6 +53,10 @@ class MissingExtraError(SurfaceDefectError, ImportError):
 
 class PredictorError(SurfaceDefectError, RuntimeError):
     """A predictor failed or did not keep its contract."""
+
+
+class BadValuesError(PredictorError):
+    """A predictor gave values that are no probabilities for some windows; the others are good."""
 
 
 class AnnotationError(SurfaceDefectError, ValueError):

@@ -27,7 +27,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from surfacedefect._raster import burnt
 from surfacedefect._skeleton import SMOOTHING_ROUNDS, Indices, Points, Skeleton, distances, smoothed, walked
+from surfacedefect._words import type_name
 from surfacedefect.errors import OptionError
 from surfacedefect.polygons import outline
 
@@ -115,7 +117,7 @@ def measure(
     if not isinstance(polygon, shapely.Polygon) or polygon.is_empty or not polygon.is_valid or polygon.area == 0:
         what = shapely.is_valid_reason(polygon) if isinstance(polygon, shapely.Geometry) else "not a geometry"
         raise OptionError(
-            f"polygon is a {type(polygon).__name__} ({what}), expected one valid shapely.Polygon with an area; "
+            f"polygon is {type_name(polygon)} ({what}), expected one valid shapely.Polygon with an area; "
             "repair it with shapely.make_valid and measure its parts"
         )
     filled = _filled(polygon)
@@ -363,11 +365,6 @@ def _rasterised(
     geometry: shapely.Geometry, *, shape: tuple[int, int], corner: tuple[int, int] = (0, 0), all_touched: bool = False
 ) -> NDArray[np.bool_]:
     """Return the pixels whose centre lies in a geometry, or which it touches."""
-    from rasterio.features import rasterize
-    from rasterio.transform import Affine
-
     if geometry.is_empty:
         return np.zeros(shape, dtype=bool)
-    placed = Affine.translation(*corner)
-    burnt = rasterize([(geometry, 1)], out_shape=shape, transform=placed, all_touched=all_touched, dtype=np.uint8)
-    return cast("NDArray[np.bool_]", burnt.astype(bool))
+    return burnt([geometry], shape=shape, corner=corner, all_touched=all_touched).astype(bool)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from surfacedefect._checks import check_thresholds, checked_kinds, checked_thresholds, expect, is_number, is_whole
 from surfacedefect.card import ModelCard
-from surfacedefect.errors import OptionError
 
 MEBIBYTE = 2**20
 LARGEST_MM_PER_PX = 1e6
@@ -69,11 +68,9 @@ class DetectOptions:
 
     def __post_init__(self) -> None:
         """Check what can be checked without a predictor."""
-        given = self.threshold.values() if isinstance(self.threshold, Mapping) else (self.threshold,)
-        for value in given:
-            if value is not None:
-                _expect(_is_number(value) and 0 < value <= 1, "threshold", value, "a number in (0, 1]")
-        _expect(
+        if self.threshold is not None:
+            check_thresholds(self.threshold)
+        expect(
             self.mm_per_px is None or _is_positive(self.mm_per_px),
             "mm_per_px",
             self.mm_per_px,
@@ -81,70 +78,46 @@ class DetectOptions:
         )
         for name in ("batch", "threads"):
             value = getattr(self, name)
-            _expect(value is None or (_is_whole(value) and value >= 1), name, value, "a whole number, 1 or more")
+            expect(value is None or (is_whole(value) and value >= 1), name, value, "a whole number, 1 or more")
         for name in ("max_memory", "max_pixels"):
             value = getattr(self, name)
-            _expect(_is_whole(value) and value >= 0, name, value, "a whole number, 0 or more")
-        _expect(
-            self.overlap is None or (_is_whole(self.overlap) and self.overlap >= 0),
+            expect(is_whole(value) and value >= 0, name, value, "a whole number, 0 or more")
+        expect(
+            self.overlap is None or (is_whole(self.overlap) and self.overlap >= 0),
             "overlap",
             self.overlap,
             "a whole number of px, 0 or more",
         )
         for name in ("least_area_px", "simplify_px"):
             value = getattr(self, name)
-            _expect(
-                value is None or (_is_number(value) and 0 <= value < math.inf), name, value, "a number of px, 0 or more"
+            expect(
+                value is None or (is_number(value) and 0 <= value < math.inf), name, value, "a number of px, 0 or more"
             )
-        _expect(self.on_error in ("raise", "skip"), "on_error", self.on_error, "'raise' or 'skip'")
-        kinds: object = self.kinds
-        if kinds is not None:
-            names = () if isinstance(kinds, str) or not isinstance(kinds, Iterable) else tuple(kinds)
-            _expect(
-                len(names) > 0 and all(isinstance(name, str) for name in names),
-                "kinds",
-                kinds,
-                "one or more names, such as ('scratch',)",
-            )
-            object.__setattr__(self, "kinds", names)
+        expect(self.on_error in ("raise", "skip"), "on_error", self.on_error, "'raise' or 'skip'")
+        if self.kinds is not None:
+            object.__setattr__(self, "kinds", checked_kinds(self.kinds))
 
     def kinds_for(self, card: ModelCard) -> tuple[str, ...]:
         """Return the kinds to report, in the card's order."""
         if self.kinds is None:
             return card.kinds
-        if unknown := sorted(set(self.kinds) - set(card.kinds)):
-            raise OptionError(f"kinds names {unknown}; '{card.name}' knows {list(card.kinds)}")
-        return tuple(kind for kind in card.kinds if kind in self.kinds)
+        wanted = checked_kinds(self.kinds, known=card.kinds)
+        return tuple(kind for kind in card.kinds if kind in wanted)
 
     def thresholds_for(self, card: ModelCard) -> dict[str, float]:
         """Return the threshold of each reported kind."""
-        kinds = self.kinds_for(card)
-        if isinstance(self.threshold, Mapping):
-            if unknown := sorted(set(self.threshold) - set(card.kinds)):
-                raise OptionError(f"threshold names {unknown}; '{card.name}' knows {list(card.kinds)}")
-            return {kind: float(self.threshold.get(kind, card.threshold(kind))) for kind in kinds}
-        return {kind: card.threshold(kind) if self.threshold is None else float(self.threshold) for kind in kinds}
+        given = {} if self.threshold is None else self.threshold
+        if isinstance(given, Mapping):
+            given = {**{kind: card.threshold(kind) for kind in card.kinds}, **given}
+        return dict(checked_thresholds(given, kinds=self.kinds_for(card), known=card.kinds))
 
     def overlap_for(self, card: ModelCard) -> int:
         """Return the overlap of neighbouring windows in px."""
         overlap = card.overlap_px if self.overlap is None else self.overlap
         expected = f"less than the window of '{card.name}', {card.window_px} px"
-        _expect(overlap < card.window_px, "overlap", overlap, expected)
+        expect(overlap < card.window_px, "overlap", overlap, expected)
         return overlap
 
 
-def _expect(good: bool, name: str, found: object, expected: str) -> None:
-    if not good:
-        raise OptionError(f"{name} is {found!r}; expected {expected}")
-
-
-def _is_number(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, numbers.Real) and not math.isnan(value)
-
-
 def _is_positive(value: object) -> bool:
-    return _is_number(value) and 0 < float(value) <= LARGEST_MM_PER_PX  # type: ignore[arg-type]
-
-
-def _is_whole(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, numbers.Integral)
+    return is_number(value) and 0 < float(value) <= LARGEST_MM_PER_PX  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from shapely.geometry import Polygon
 
+from surfacedefect._checks import expect, is_number
 from surfacedefect._labels import add_caption, add_labels, font_size
 from surfacedefect.errors import OptionError
 
@@ -151,12 +152,12 @@ def draw_overlay(
 
 
 def _frame(width: int, height: int, *, scale: float | None, long_side_px: int) -> _Frame:
-    if long_side_px < 1:
-        raise OptionError(f"long_side_px is {long_side_px}; expected at least 1 px, such as 4096")
+    good_side = is_number(long_side_px) and 1 <= long_side_px < math.inf
+    expect(good_side, "long_side_px", long_side_px, "at least 1 px, such as 4096")
     if scale is None:
         scale = min(1.0, long_side_px / max(width, height))
-    elif not (math.isfinite(scale) and scale > 0):
-        raise OptionError(f"scale is {scale}; expected a number above 0, such as 0.5 for half the width")
+    good_scale = is_number(scale) and 0 < scale < math.inf
+    expect(good_scale, "scale", scale, "a number above 0, such as 0.5 for half the width")
     cols, rows = max(1, round(width * scale)), max(1, round(height * scale))
     if max(cols, rows) > _LARGEST_SIDE_PX:
         raise OptionError(

@@ -254,11 +254,11 @@ def _write_damaged(pm: ReadableMap, kind: str, *, level: int, path: Path) -> boo
 
 def _traced(source: Any, *, connectivity: int) -> Iterator[_Rings]:
     """Trace the non-zero regions of a 0/1 array or band of a file."""
-    from rasterio.features import shapes
+    from surfacedefect._raster import traced
 
     mask = source.astype(bool) if isinstance(source, np.ndarray) else source
-    for geometry, _ in shapes(source, mask=mask, connectivity=connectivity):
-        yield [np.array(ring, dtype=np.float64) for ring in cast("dict[str, Any]", geometry)["coordinates"]]
+    for geometry in traced(source, mask=mask, connectivity=connectivity):
+        yield [np.array(ring, dtype=np.float64) for ring in geometry["coordinates"]]
 
 
 def _area(rings: _Rings) -> int:

@@ -8,8 +8,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from surfacedefect._words import type_name
 from surfacedefect.card import ModelCard
-from surfacedefect.errors import PredictorError
+from surfacedefect.errors import BadValuesError, PredictorError
 
 Windows = NDArray[np.uint8]
 """uint8 (N, S, S, 3), RGB."""
@@ -74,10 +75,6 @@ class FunctionPredictor:
         return f"FunctionPredictor({self._card.name!r})"
 
 
-class BadValuesError(PredictorError):
-    """A predictor gave values that are no probabilities for some windows; the others are good."""
-
-
 def check_shape(probabilities: Probabilities, windows: Windows, card: ModelCard) -> None:
     """Refuse an answer of the wrong shape or type: the predictor does not fit its card.
 
@@ -91,7 +88,7 @@ def check_shape(probabilities: Probabilities, windows: Windows, card: ModelCard)
         found = (
             f"{probabilities.dtype} {probabilities.shape}"
             if isinstance(probabilities, np.ndarray)
-            else type(probabilities).__name__
+            else type_name(probabilities)
         )
         raise PredictorError(
             f"predictor '{card.name}' gave {found} for windows {windows.shape}; expected floats of shape {expected}: "

@@ -21,6 +21,7 @@ from rasterio.windows import WindowMethodsMixin
 
 from surfacedefect._scan_files import as_scan_error, open_rows, readable
 from surfacedefect._scan_rows import ArrayRows, Rows
+from surfacedefect._words import shortened, type_name
 from surfacedefect.errors import OptionError, ScanError
 
 MAX_PIXELS = 250_000_000
@@ -260,15 +261,17 @@ def _held(source: Any) -> tuple[str, Any]:
     if hasattr(source, "read"):
         return _held_file(source)
     raise ScanError(
-        f"found a {type(source).__module__}.{type(source).__qualname__}, expected a path, an array, a PIL image, a "
+        f"found {type_name(source)}, expected a path, an array, a PIL image, a "
         "binary file, bytes or an open rasterio dataset; numpy.asarray makes an array of many things"
     )
 
 
 def _held_path(path: str | bytes) -> tuple[str, Path]:
     text = os.fsdecode(path)
+    if not text.strip():
+        raise ScanError(f"found the empty path {text!r}, expected the path of a picture, such as 'scan.jpg'")
     if "://" in text:
-        raise ScanError(f"found the address {text}, expected a file on this machine; download it first")
+        raise ScanError(f"found the address {shortened(text)}, expected a file on this machine; download it first")
     with as_scan_error(text):
         # Absolute, as the working directory may be another one when the scan is reopened.
         full = Path(text).expanduser().absolute()
@@ -276,14 +279,13 @@ def _held_path(path: str | bytes) -> tuple[str, Path]:
 
 
 def _check_file(path: Path) -> None:
+    shown = shortened(readable(str(path)))
     if path.is_dir():
-        raise ScanError(f"{readable(str(path))}: found a directory, expected a picture; name one file in it")
+        raise ScanError(f"{shown}: found a directory, expected a picture; name one file in it")
     if not path.exists():
-        raise ScanError(f"{readable(str(path))}: there is no such file, expected a picture; check the path")
+        raise ScanError(f"{shown}: there is no such file, expected a picture; check the path")
     if not path.is_file():
-        raise ScanError(
-            f"{readable(str(path))}: found a device or a pipe, expected a file; pass an open binary file instead"
-        )
+        raise ScanError(f"{shown}: found a device or a pipe, expected a file; pass an open binary file instead")
 
 
 def _held_file(file: Any) -> tuple[str, bytes]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from surfacedefect.errors import PredictorError, ScanError, SurfaceDefectError
-from surfacedefect.predictor import BadValuesError, Predictor, check_shape, check_values
+from surfacedefect.errors import BadValuesError, PredictorError, ScanError, SurfaceDefectError
+from surfacedefect.predictor import Predictor, check_shape, check_values
 from surfacedefect.scan import Scan
 from surfacedefect.windows import Grid
 
@@ -129,7 +129,9 @@ def _window_batches(
         windows = np.empty((len(chosen), grid.rows.window_px, side, 3), np.uint8)
         for place, column in enumerate(chosen):
             left = grid.columns.starts[column]
-            if here.size == pixels.shape[0] and left + side <= pixels.shape[1]:
+            # neither a row that comes twice nor one that comes back mirrored
+            straight = here.size == pixels.shape[0] and here[-1] - here[0] + 1 == here.size
+            if straight and left + side <= pixels.shape[1]:
                 windows[place] = pixels[here[0] : here[-1] + 1, left : left + side]
             else:
                 windows[place] = pixels[np.ix_(here, grid.columns.indices(left))]

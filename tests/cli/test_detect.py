@@ -145,6 +145,7 @@ def test_options_reach_the_detector(run: Run, picture: Picture, tmp_path: Path, 
     assert kinds("--threshold", "0.9") == []
     assert kinds("--threshold", "dent=0.9") == ["scratch"]
     assert kinds("--least-area", "1000") == ["dent"]
+    assert kinds("--batch", "2", "--max-memory", "0", "--simplify", "1.5") == ["dent", "scratch"]
     kinds("--model", "other", "--runtime", "onnx", "--threads", "1", "--overlap", "0", "--max-pixels", "99999")
     assert loaded[-1] == {"model": "other", "runtime": "onnx", "threads": 1}
 
@@ -163,6 +164,10 @@ def test_options_reach_the_detector(run: Run, picture: Picture, tmp_path: Path, 
         (["--mm-per-px", "-1"], "-1"),
         (["--on-error", "ignore"], "ignore"),
         (["--no-such-option"], "--no-such-option"),
+        (["--batch", "0"], "batch is 0"),
+        (["--batch", "many"], "'--batch'"),
+        (["--max-memory", "-1"], "max_memory is -1"),
+        (["--simplify", "-1"], "simplify_px is -1"),
     ],
 )
 def test_wrong_usage_is_2_before_anything_is_written(
@@ -171,7 +176,34 @@ def test_wrong_usage_is_2_before_anything_is_written(
     result = run("detect", picture("door.png"), "--out", tmp_path / "out", *options)
     assert result.exit_code == 2
     assert words in result.stderr
+    assert result.stderr.startswith("surfacedefect: ") and result.stderr.count("\n") == 1, "one style: one plain line"
     assert not (tmp_path / "out").exists()
+
+
+def test_batch_memory_and_simplify_reach_the_detector(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from surfacedefect import detector
+
+    given = []
+    real = detector.Detector.__init__
+
+    def spy(self: Any, *args: Any, **named: Any) -> None:
+        given.append(named["options"])
+        real(self, *args, **named)
+
+    monkeypatch.setattr(detector.Detector, "__init__", spy)
+    run("detect", picture("door.png"), "--out", tmp_path, "--batch", 2, "--max-memory", 0, "--simplify", 1.5)
+    assert (given[0].batch, given[0].max_memory, given[0].simplify_px) == (2, 0, 1.5)
+
+
+@pytest.mark.parametrize("command", [("detect",), ("demo", "--scan")])
+def test_a_scan_that_cannot_be_read_is_1_in_every_command(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    result = run(*command, tmp_path / "missing.jpg", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    head, named = result.stderr.splitlines()
+    assert head == "1 of 1 scan failed or not inspected in full:"
+    assert "missing.jpg: there is no such file" in named
 
 
 @pytest.mark.parametrize("error", [ModelError("no shipped model"), MissingExtraError("pip install it")])

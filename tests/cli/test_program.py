@@ -72,8 +72,22 @@ def test_detect_help_documents_exit_codes(run: Run) -> None:
 
 
 def test_no_scan_is_wrong_usage(run: Run) -> None:
-    assert run("detect").exit_code == 2
-    assert run("no-such-command").exit_code == 2
+    for arguments, words in (
+        (("detect",), "SCAN"),
+        (("no-such-command",), "no-such-command"),
+        (("--wrong",), "--wrong"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("surfacedefect: ") and line.endswith("--help'")
+        assert words in line
+
+
+def test_no_argument_shows_the_help(run: Run) -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert "Exit codes" in result.output
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
 
 from surfacedefect.annotations import Region
-from surfacedefect.errors import EvaluationError
+from surfacedefect.errors import EvaluationError, OptionError
 from surfacedefect.evaluation import ObjectCounts, objects_from_map, objects_from_polygons, prepare_truth
 
 SHAPE = (100, 120)
@@ -153,7 +153,7 @@ def test_wrong_scores_thresholds_and_curves_are_refused() -> None:
     for score in (1.5, math.nan):
         with pytest.raises(EvaluationError, match="score"):
             objects_from_polygons([Loose(score)], truth)
-    with pytest.raises(EvaluationError, match="threshold"):
+    with pytest.raises(OptionError, match="threshold"):
         objects_from_map(drawn(), truth, threshold=0.5, froc_thresholds=(2,))
     with pytest.raises(EvaluationError, match="as many of each"):
         ObjectCounts(thresholds=(0.5,))

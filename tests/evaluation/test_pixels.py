@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from surfacedefect.errors import EvaluationError
-from surfacedefect.evaluation import PixelCounts, count_length, count_pixels, level_of, prepare_truth
+from surfacedefect.errors import EvaluationError, OptionError
+from surfacedefect.evaluation import PixelCounts, count_length, count_pixels, damaged_level, prepare_truth
 
 metrics = pytest.importorskip("sklearn.metrics")
 values = st.sampled_from([0, 1, 50, 127, 128, 254, 255]) | st.integers(0, 255)
@@ -29,7 +29,7 @@ def test_ratios_equal_scikit_learn(scores: Any, damaged: Any, threshold: float) 
     assume(damaged.any())
     counts = _counts(scores, damaged)
     assert counts.average_precision == pytest.approx(metrics.average_precision_score(damaged, scores), abs=1e-6)
-    predicted = scores >= level_of(threshold)
+    predicted = scores >= damaged_level(threshold)
     nothing = {"zero_division": np.nan}
     assert counts.precision(threshold) == pytest.approx(
         metrics.precision_score(damaged, predicted, **nothing), abs=1e-9, nan_ok=True
@@ -60,8 +60,8 @@ def test_quantised_map_of_a_scan_equals_scikit_learn() -> None:
 
 @given(st.integers(0, 255))
 def test_a_byte_is_predicted_at_its_own_probability(byte: int) -> None:
-    assert level_of(byte / 255) == max(byte, 1), "as in detect, a probability of 0 is never predicted"
-    assert byte in (0, 255) or level_of(byte / 255 + 1e-6) == byte + 1
+    assert damaged_level(byte / 255) == max(byte, 1), "as in detect, a probability of 0 is never predicted"
+    assert byte in (0, 255) or damaged_level(byte / 255 + 1e-6) == byte + 1
 
 
 def test_what_is_undefined_is_nan() -> None:
@@ -101,7 +101,7 @@ def test_length_recall_reaches_4_px_and_no_further() -> None:
         (np.zeros((50, 40), np.float32), "float32"),
         (np.zeros((40, 50), np.uint8), r"\(40, 50\)"),
         (np.zeros((50, 40, 1), np.uint8), r"\(50, 40, 1\)"),
-        (None, "NoneType"),
+        (None, "is None;"),
     ],
 )
 def test_wrong_maps_are_refused(scan: Any, message: str) -> None:
@@ -112,7 +112,7 @@ def test_wrong_maps_are_refused(scan: Any, message: str) -> None:
 
 def test_wrong_thresholds_and_histograms_are_refused() -> None:
     for threshold in (-0.1, 1.1, math.nan):
-        with pytest.raises(EvaluationError, match="threshold"):
-            level_of(threshold)
+        with pytest.raises(OptionError, match="threshold"):
+            damaged_level(threshold)
     with pytest.raises(EvaluationError, match="256"):
         PixelCounts((1, 2))

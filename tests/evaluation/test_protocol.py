@@ -100,6 +100,15 @@ def test_near_is_8_px_and_lines_are_those_of_scratches() -> None:
     np.testing.assert_array_equal(truth.views["damage"].line, line)
 
 
+def test_the_line_of_a_diagonal_bar_reaches_its_ends() -> None:
+    rows, cols = np.mgrid[:80, :80]
+    along, across = rows + cols, rows - cols
+    bar = ((along >= 20) & (along < 140) & (across >= 0) & (across < 4)).astype(np.uint8)
+    line = prepare_truth({"scratch": bar}).views["scratch"].line
+    assert line.sum(axis=1).min() <= 24 and line.sum(axis=1).max() >= 136
+    assert 56 <= len(line) <= 60, "one pixel a row"
+
+
 def test_truth_of_a_picture() -> None:
     image = AnnotatedImage("a", 80, 60, (Region("dent", box(20, 20, 40, 30)), Region("ignore", box(0, 0, 30, 60))))
     truth = truth_of(image)

@@ -9,6 +9,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, Polygon, shape
 
+from surfacedefect._raster import burnt
 from surfacedefect.errors import AnnotationError
 
 
@@ -23,9 +24,7 @@ def polygonal(geometry: shapely.Geometry) -> Polygon | MultiPolygon:
 
 def draw(outline: Polygon | MultiPolygon, *, rows_cols: tuple[int, int]) -> NDArray[np.uint8]:
     """Mask (rows, cols) of the pixels whose centres lie inside an outline."""
-    from rasterio.features import rasterize
-
-    mask: NDArray[np.uint8] = rasterize([outline], out_shape=rows_cols, fill=0, default_value=1, dtype="uint8")
+    mask: NDArray[np.uint8] = burnt([outline], shape=rows_cols)
     return mask
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import shapely
 from shapely.geometry import MultiPolygon, Polygon, mapping, shape
 
+from surfacedefect._words import shortened, type_name
 from surfacedefect.annotations import _rle
 from surfacedefect.annotations.record import AnnotatedImage, Dataset, Region
 from surfacedefect.errors import AnnotationError, OutputError
@@ -61,7 +62,7 @@ def read_coco(path: str | Path, *, images_dir: str | Path | None = None) -> Data
     images = _images(document["images"], source=source)
     regions: dict[int, list[Region]] = {number: [] for number in images}
     for index, entry in enumerate(document["annotations"]):
-        where = f"{source}: annotation {_name(entry, index)}"
+        where = f"{shortened(source)}: annotation {_name(entry, index)}"
         _need(entry, "image_id", "category_id", where=where)
         image_id, category_id = entry["image_id"], entry["category_id"]
         if not _is_whole(image_id) or image_id not in images:
@@ -127,7 +128,7 @@ def write_coco(path: str | Path, dataset: Dataset) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(
-            f"{target} cannot be written: {error}. Choose a folder that exists and may be written"
+            f"{shortened(target)} cannot be written: {error.strerror}. Choose a folder that exists and may be written"
         ) from error
 
 
@@ -135,19 +136,21 @@ def _load(source: Path) -> dict[str, Any]:
     try:
         document = json.loads(source.read_text(encoding="utf-8"))
     except OSError as error:
-        raise AnnotationError(f"{source} cannot be read: {error}. Expected a COCO JSON file") from error
+        raise AnnotationError(
+            f"{shortened(source)} cannot be read: {error.strerror}. Expected a COCO JSON file"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{source} is not JSON: {error}. Expected a COCO JSON file") from error
-    _need(document, "categories", "images", "annotations", where=str(source))
+        raise AnnotationError(f"{shortened(source)} is not JSON: {error}. Expected a COCO JSON file") from error
+    _need(document, "categories", "images", "annotations", where=shortened(source))
     for key in ("categories", "images", "annotations"):
         if not isinstance(document[key], list):
-            raise AnnotationError(f"{source}: '{key}' is a {type(document[key]).__name__}; expected a list")
+            raise AnnotationError(f"{shortened(source)}: '{key}' is {type_name(document[key])}; expected a list")
     return dict(document)
 
 
 def _need(entry: object, *keys: str, where: str) -> None:
     if not isinstance(entry, dict):
-        raise AnnotationError(f"{where} is a {type(entry).__name__}; expected a JSON object with {', '.join(keys)}")
+        raise AnnotationError(f"{where} is {type_name(entry)}; expected a JSON object with {', '.join(keys)}")
     if missing := [key for key in keys if key not in entry]:
         raise AnnotationError(
             f"{where} lacks {', '.join(missing)}; found only {', '.join(map(str, entry)) or 'nothing'}"
@@ -175,7 +178,7 @@ def _new_id(entry: Mapping[str, Any], taken: Mapping[int, object], *, where: str
 def _categories(entries: list[Any], *, source: Path) -> dict[int, str]:
     kinds: dict[int, str] = {}
     for index, entry in enumerate(entries):
-        where = f"{source}: category {_name(entry, index)}"
+        where = f"{shortened(source)}: category {_name(entry, index)}"
         _need(entry, "id", "name", where=where)
         number = _new_id(entry, kinds, where=where)
         if not isinstance(entry["name"], str) or not entry["name"]:
@@ -187,7 +190,7 @@ def _categories(entries: list[Any], *, source: Path) -> dict[int, str]:
 def _images(entries: list[Any], *, source: Path) -> dict[int, AnnotatedImage]:
     images: dict[int, AnnotatedImage] = {}
     for index, entry in enumerate(entries):
-        where = f"{source}: picture {_name(entry, index)}"
+        where = f"{shortened(source)}: picture {_name(entry, index)}"
         _need(entry, "id", "file_name", "width", "height", where=where)
         number = _new_id(entry, images, where=where)
         group, origin = (None if entry.get(key) is None else str(entry[key]) for key in ("group", "origin"))
@@ -212,8 +215,9 @@ def _region(entry: dict[str, Any], *, kind: str, image: AnnotatedImage, where: s
     elif isinstance(segmentation, list):
         outline = _from_polygons(segmentation, where=where)
     else:
-        found = type(segmentation).__name__
-        raise AnnotationError(f"{where}: the segmentation is a {found}; expected a list of polygons or an RLE object")
+        raise AnnotationError(
+            f"{where}: the segmentation is {type_name(segmentation)}; expected a list or an RLE object"
+        )
     if outline.is_empty:
         raise AnnotationError(f"{where}: the outline has no area; expected a region. Redraw or remove it")
     score = entry.get("score")
@@ -229,9 +233,7 @@ def _from_polygons(rings: list[Any], *, where: str) -> Polygon | MultiPolygon:
     parts: list[Polygon] = []
     for ring in rings:
         if not isinstance(ring, list):
-            raise AnnotationError(
-                f"{where}: a polygon is a {type(ring).__name__}; expected a list [x1, y1, x2, y2, ...]"
-            )
+            raise AnnotationError(f"{where}: a polygon is {type_name(ring)}; expected a list [x1, y1, x2, y2, ...]")
         if len(ring) % 2 or len(ring) < 6:
             raise AnnotationError(
                 f"{where}: a polygon has {len(ring)} numbers; expected an even count of at least 6 (three points)"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.affinity import scale as scale_geometry
 
+from surfacedefect._raster import burnt
 from surfacedefect.annotations.record import AnnotatedImage
 from surfacedefect.errors import AnnotationError
 
@@ -48,8 +49,6 @@ def rasterise(image: AnnotatedImage, kinds: str | Sequence[str], *, scale: float
     """
     if not (np.isfinite(scale) and scale > 0):
         raise AnnotationError(f"scale is {scale}; expected a number above 0, such as 0.5 for half the width")
-    from rasterio.features import rasterize
-
     names = [kinds] if isinstance(kinds, str) else list(kinds)
     shape = (max(1, round(image.height * scale)), max(1, round(image.width * scale)))
     factors = {"xfact": shape[1] / image.width, "yfact": shape[0] / image.height, "origin": (0, 0)}
@@ -58,9 +57,5 @@ def rasterise(image: AnnotatedImage, kinds: str | Sequence[str], *, scale: float
         outlines = [region.polygon for region in image.regions if region.kind == kind]
         if shape != image.shape:
             outlines = [scale_geometry(outline, **factors) for outline in outlines]
-        masks[kind] = (
-            rasterize(outlines, out_shape=shape, fill=0, default_value=1, dtype="uint8")
-            if outlines
-            else np.zeros(shape, np.uint8)
-        )
+        masks[kind] = burnt(outlines, shape=shape) if outlines else np.zeros(shape, np.uint8)
     return masks

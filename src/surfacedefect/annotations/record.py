@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shapely.geometry import MultiPolygon, Polygon
 
+from surfacedefect._words import type_name
 from surfacedefect.errors import AnnotationError
 
 
@@ -45,8 +46,9 @@ class Region:
         if not isinstance(self.kind, str) or not self.kind:
             raise AnnotationError(f"the kind of a region is {self.kind!r}; expected a name such as 'scratch'")
         if not isinstance(self.polygon, Polygon | MultiPolygon):
-            found = type(self.polygon).__name__
-            raise AnnotationError(f"the outline of a region is a {found}; expected a shapely Polygon or MultiPolygon")
+            raise AnnotationError(
+                f"the outline of a region is {type_name(self.polygon)}; expected a shapely (Multi)Polygon"
+            )
         if self.polygon.is_empty:
             raise AnnotationError("the outline of a region is empty; expected a polygon with an area. Leave it out")
         if self.score is not None and not (math.isfinite(self.score) and 0 <= self.score <= 1):

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from surfacedefect.errors import OptionError
+
 if TYPE_CHECKING:
     from surfacedefect.options import DetectOptions
 
@@ -18,6 +20,14 @@ Model = Annotated[str, typer.Option(help="Name of shipped weights, or the path o
 Runtime = Annotated[str, typer.Option(help="Engine that runs the model; auto takes the best one installed.")]
 Overlap = Annotated[int | None, typer.Option(help="Overlap of neighbouring windows in px.", show_default=MODELS_OWN)]
 Threads = Annotated[int | None, typer.Option(help="Threads of the engine.", show_default="every core")]
+Batch = Annotated[int | None, typer.Option(help="Windows looked at together.", show_default="1 on a CPU, 8 on a GPU")]
+MaxMemory = Annotated[
+    int | None,
+    typer.Option(
+        help="Bytes of the largest probability map kept in memory; a larger one goes to a temporary file.",
+        show_default="96 MiB",
+    ),
+]
 MmPerPx = Annotated[
     float | None, typer.Option("--mm-per-px", help="Scale; without it nothing is reported in millimetres.")
 ]
@@ -43,7 +53,7 @@ def thresholds(text: str | None) -> float | dict[str, float] | None:
 
     Raises
     ------
-    typer.BadParameter
+    OptionError
         The text is neither.
 
     Examples
@@ -59,7 +69,7 @@ def thresholds(text: str | None) -> float | dict[str, float] | None:
         pairs = (part.split("=", 1) for part in split(text) or ())
         return {kind.strip(): float(value) for kind, value in pairs}
     except ValueError as error:
-        raise typer.BadParameter(
+        raise OptionError(
             f"the threshold is '{text}'; expected a number such as 0.4, or one a kind: scratch=0.4,dent=0.6"
         ) from error
 

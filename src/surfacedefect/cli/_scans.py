@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
+from surfacedefect._words import shortened
+from surfacedefect.errors import OptionError
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 
@@ -21,20 +22,20 @@ def expand(arguments: Sequence[str]) -> list[Path]:
 
     Raises
     ------
-    typer.BadParameter
+    OptionError
         An argument is a folder, or a pattern that matches no file.
     """
     scans: dict[Path, None] = {}
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            raise typer.BadParameter(f"'{argument}' is a folder; expected scans. {_hint(path)}")
+            raise OptionError(f"'{shortened(argument)}' is a folder; expected scans. {_hint(path)}")
         if path.exists() or not glob.has_magic(argument):
             scans[path] = None
             continue
         matches = sorted(match for match in map(Path, _glob(argument)) if match.is_file())
         if not matches:
-            raise typer.BadParameter(f"the pattern '{argument}' matches no file; check the folder and the ending")
+            raise OptionError(f"the pattern '{shortened(argument)}' matches no file; check the folder and the ending")
         scans.update(dict.fromkeys(matches))
     unique = {path.absolute(): path for path in reversed(scans)}
     return list(reversed(unique.values()))

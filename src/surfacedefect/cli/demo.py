@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from surfacedefect.errors import OutputError, PredictorError, ScanError
+
 if TYPE_CHECKING:
     from surfacedefect.detections import Detections
     from surfacedefect.synthetic import SyntheticTruth
@@ -23,7 +25,7 @@ def demo(
 ) -> None:
     """Find the damage on a rendered scan, or on your own picture, and compare with the rendered truth."""
     from surfacedefect._files import check_folder
-    from surfacedefect.cli.detect import inspect
+    from surfacedefect.cli.detect import inspect, name_troubles
     from surfacedefect.detector import Detector
     from surfacedefect.options import DetectOptions
 
@@ -32,7 +34,11 @@ def demo(
     if scan is None:
         scan, truth, mm_per_px = _rendered(out)
     detector = Detector(options=DetectOptions(mm_per_px=mm_per_px))
-    found = inspect(detector, scan, out=out, formats=("png", "tif", "geojson"))
+    try:
+        found = inspect(detector, scan, out=out, formats=("png", "tif", "geojson"))
+    except (ScanError, PredictorError, OutputError) as error:
+        name_troubles([(scan, str(error))], of=1)
+        raise typer.Exit(1) from error
     if truth is not None and not _compare(found, truth):
         raise typer.Exit(1)
 
@@ -41,10 +47,10 @@ def _rendered(out: Path) -> tuple[Path, SyntheticTruth, float]:
     from PIL import Image
 
     from surfacedefect._files import atomic_path
-    from surfacedefect.synthetic import DEMO_SEED, render_scan
+    from surfacedefect.synthetic import DEMO, DEMO_SEED, render_scan
 
     typer.echo("rendering a scan of 4096 x 3000 px with known damage")
-    rendered = render_scan(DEMO_SEED)
+    rendered = render_scan(DEMO_SEED, DEMO)
     path = out / "scan.jpg"
     with atomic_path(path) as temporary:
         Image.fromarray(rendered.image).save(temporary, quality=95)

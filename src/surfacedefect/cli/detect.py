@@ -50,7 +50,13 @@ def detect(
     least_area: Annotated[
         float | None, typer.Option(help="Smallest defect in square px.", show_default=_options.MODELS_OWN)
     ] = None,
+    simplify: Annotated[
+        float | None,
+        typer.Option(help="How far an outline may move to save corners, in px.", show_default=_options.MODELS_OWN),
+    ] = None,
+    batch: _options.Batch = None,
     threads: _options.Threads = None,
+    max_memory: _options.MaxMemory = None,
     max_pixels: _options.MaxPixels = None,
     on_error: Annotated[
         str, typer.Option(help="When a window fails: raise ends that scan; skip marks it as not inspected.")
@@ -70,7 +76,10 @@ def detect(
         kinds=_options.split(kinds),
         overlap=overlap,
         least_area_px=least_area,
+        simplify_px=simplify,
+        batch=batch,
         threads=threads,
+        max_memory=max_memory,
         max_pixels=max_pixels,
         on_error=on_error,
     )
@@ -116,7 +125,7 @@ def _formats(text: str) -> tuple[str, ...]:
     unknown = [name for name in wanted if name not in _WRITERS]
     if unknown or not wanted:
         found = ", ".join(map(repr, unknown)) or "nothing"
-        raise typer.BadParameter(f"--format names {found}; expected one or more of {','.join(_WRITERS)}")
+        raise OptionError(f"--format names {found}; expected one or more of {','.join(_WRITERS)}")
     return wanted
 
 
@@ -129,7 +138,7 @@ def _jobs(scans: Sequence[Path], *, out: Path, formats: Sequence[str]) -> list[_
     for job in jobs:
         for path in job.outputs.values():
             if path.resolve() in inputs:
-                raise typer.BadParameter(f"'{path}' is one of the scans and would be overwritten; choose another --out")
+                raise OptionError(f"'{path}' is one of the scans and would be overwritten; choose another --out")
     return jobs
 
 

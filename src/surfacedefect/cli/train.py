@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +12,20 @@ import typer
 from surfacedefect.errors import OptionError
 
 
+class Model(StrEnum):
+    """What can be trained."""
+
+    U_NET = "u-net"
+    TILE_CLASSIFIER = "tile-classifier"
+
+
 def train(
     data: Annotated[Path, typer.Option(help="COCO file of the pictures to learn from.")],
     images: Annotated[Path, typer.Option(help="Folder of those pictures.")],
     out: Annotated[Path, typer.Option(help="The .onnx file to write; its card goes beside it.")],
+    model: Annotated[
+        Model, typer.Option(help="What to train: the U-Net, or the classifier of 300 px tiles to hold it against.")
+    ] = Model.U_NET,
     valid_data: Annotated[
         Path | None, typer.Option(help="COCO file of other pictures, to choose the default thresholds by.")
     ] = None,
@@ -34,17 +45,18 @@ def train(
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that prepare samples.")] = 1,
 ) -> None:
-    """Train a U-Net on your own annotated pictures; interrupted, it goes on where it stopped."""
+    """Train a model on your own annotated pictures; interrupted, it goes on where it stopped."""
     from surfacedefect.cli import _options
     from surfacedefect.cli._show import steps_bar
-    from surfacedefect.training.config import TrainingConfig
-    from surfacedefect.training.recipe import AnnotatedFolder, best_points, train_model
+    from surfacedefect.training.config import TileConfig, TrainingConfig
+    from surfacedefect.training.recipe import AnnotatedFolder, train_model
 
     if (valid_data is None) != (valid_images is None):
         raise OptionError("only one of --valid-data and --valid-images is given; expected both or neither")
     validation = AnnotatedFolder(valid_data, valid_images) if valid_data and valid_images else None
     given: dict[str, Any] = {"steps": steps, "batch": batch, "crop_px": crop, "seed": seed}
-    config = TrainingConfig(kinds=_options.split(kinds) or ())
+    recipe = TileConfig if model is Model.TILE_CLASSIFIER else TrainingConfig
+    config = recipe(kinds=_options.split(kinds) or ())
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
     with steps_bar() as told:
         card = train_model(
@@ -58,7 +70,9 @@ def train(
             progress=told,
         )
     typer.echo(f"{out}\n{out.with_suffix('.json')}")
-    for point in best_points(card.operating_points, card.kinds):
+    for point in card.operating_points:
+        if point.threshold != card.thresholds.get(point.kind):
+            continue
         typer.echo(
             f"  {point.kind}: threshold {point.threshold}, {point.regions_found:.0%} of the regions found, "
             f"{point.false_alarms_per_scan:.1f} false alarms a picture"

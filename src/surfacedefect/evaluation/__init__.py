@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from surfacedefect.evaluation._counts import Curve, ScoreHistogram, level_of
+from surfacedefect.evaluation._counts import Curve, ScoreHistogram
 from surfacedefect.evaluation.intervals import Interval, bootstrap_interval, bootstrap_intervals
 from surfacedefect.evaluation.objects import (
     FROC_THRESHOLDS,
@@ -17,6 +17,7 @@ from surfacedefect.evaluation.protocol import TOGETHER, KindTruth, Protocol, Tru
 from surfacedefect.evaluation.report import METRICS, KindReport, Measured, Report, summarise
 from surfacedefect.evaluation.score import KindScore, ScanScore, probabilities_of, score_scan
 from surfacedefect.evaluation.tiles import TileCounts, TileLabels, count_tiles, label_tiles
+from surfacedefect.polygons import damaged_level
 
 __all__ = [
     "FROC_THRESHOLDS",
@@ -45,8 +46,8 @@ __all__ = [
     "count_length",
     "count_pixels",
     "count_tiles",
+    "damaged_level",
     "label_tiles",
-    "level_of",
     "objects_from_map",
     "objects_from_polygons",
     "prepare_truth",

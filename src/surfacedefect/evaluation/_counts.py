@@ -10,34 +10,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from surfacedefect.errors import EvaluationError, OptionError
+from surfacedefect.errors import EvaluationError
 from surfacedefect.polygons import damaged_level
 
 LEVELS = 256
-
-
-def level_of(threshold: float) -> int:
-    """Smallest uint8 value that counts as predicted at a threshold.
-
-    Parameters
-    ----------
-    threshold
-        Probability in [0, 1]; a pixel of value v is predicted when v / 255 >= threshold and v > 0, as in `detect`.
-
-    Raises
-    ------
-    EvaluationError
-        The threshold is not in [0, 1].
-
-    Examples
-    --------
-    >>> level_of(0.5), level_of(0.6), level_of(0.0)
-    (128, 153, 1)
-    """
-    try:
-        return damaged_level(threshold)
-    except OptionError as error:
-        raise EvaluationError(str(error)) from error
 
 
 def ratio(part: float, whole: float) -> float:
@@ -179,7 +155,7 @@ class ScoreHistogram(Counts):
 
     def confusion(self, threshold: float) -> tuple[int, int, int, int]:
         """Count true positives, false positives, false negatives and true negatives at a threshold."""
-        level = level_of(threshold)
+        level = damaged_level(threshold)
         true_positives, false_positives = sum(self.positives[level:]), sum(self.negatives[level:])
         return (
             true_positives,

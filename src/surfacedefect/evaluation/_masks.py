@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from surfacedefect._words import type_name
 from surfacedefect.errors import EvaluationError
 
 Mask = NDArray[np.bool_]
@@ -15,7 +16,7 @@ Mask = NDArray[np.bool_]
 def as_mask(values: object, *, name: str, shape: tuple[int, ...] | None) -> Mask:
     """Check a mask from outside: (H, W), bool or uint8, 0 outside and anything else inside."""
     if not isinstance(values, np.ndarray) or values.dtype not in (np.dtype(np.uint8), np.dtype(np.bool_)):
-        found = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else f"a {type(values).__name__}"
+        found = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else type_name(values)
         raise EvaluationError(f"the mask '{name}' is {found}; expected a uint8 or bool array")
     check_shape(values, name=f"the mask '{name}'", shape=shape)
     return values.astype(bool)
@@ -24,7 +25,7 @@ def as_mask(values: object, *, name: str, shape: tuple[int, ...] | None) -> Mask
 def as_probabilities(values: object, *, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Check a probability map from outside: (H, W), uint8."""
     if not isinstance(values, np.ndarray) or values.dtype != np.uint8:
-        found = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else f"a {type(values).__name__}"
+        found = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else type_name(values)
         raise EvaluationError(
             f"the probability map '{name}' is {found}; expected uint8, 0..255 for 0..1. "
             "Scale a map of floats with (255 * map).round().astype('uint8')"

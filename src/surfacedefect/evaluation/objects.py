@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, Polygon
 
+from surfacedefect._raster import burnt
 from surfacedefect.errors import EvaluationError
-from surfacedefect.evaluation._counts import Counts, level_of, ratio
+from surfacedefect.evaluation._counts import Counts, ratio
 from surfacedefect.evaluation._masks import Mask, as_probabilities, label
 from surfacedefect.evaluation.protocol import NEITHER, KindTruth, Protocol
+from surfacedefect.polygons import damaged_level
 
 FROC_THRESHOLDS: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Thresholds of the FROC curve, unless others are asked for."""
@@ -170,7 +172,9 @@ def objects_from_map(
     Raises
     ------
     EvaluationError
-        The map is not uint8 or not of the shape of the truth, or a threshold is out of its range.
+        The map is not uint8 or not of the shape of the truth.
+    OptionError
+        A threshold is out of its range.
 
     Examples
     --------
@@ -226,7 +230,7 @@ def judge_map(
 
 def judge_blobs(values: NDArray[np.uint8], truth: KindTruth, *, threshold: float, protocol: Protocol) -> Judged:
     """Judge the blobs of a map at a threshold."""
-    predicted = values >= level_of(threshold)
+    predicted = values >= damaged_level(threshold)
     at = np.flatnonzero(predicted)  # blobs are rare: work on their pixels only
     labels, count = label(predicted)
     numbers = labels.ravel()[at]
@@ -274,7 +278,9 @@ def objects_from_polygons(
     Raises
     ------
     EvaluationError
-        A score or a threshold is out of its range.
+        A score is out of its range.
+    OptionError
+        A threshold is out of its range.
 
     Examples
     --------
@@ -333,9 +339,6 @@ def judge_polygons(polygons: Iterable[Outlined], truth: KindTruth, *, protocol: 
 
 def pixels_of(polygon: Polygon | MultiPolygon, *, shape: tuple[int, int]) -> tuple[tuple[slice, slice], Mask]:
     """Box of a polygon within an array (rows and cols as slices), and which of the box's pixels lie inside it."""
-    from rasterio import Affine
-    from rasterio.features import rasterize
-
     x_min, y_min, x_max, y_max = polygon.bounds
     (top, bottom), (left, right) = (
         (min(max(math.floor(low), 0), side), min(max(math.ceil(high), 0), side))
@@ -345,7 +348,7 @@ def pixels_of(polygon: Polygon | MultiPolygon, *, shape: tuple[int, int]) -> tup
     size = bottom - top, right - left
     if 0 in size:
         return box, np.zeros(size, bool)
-    return box, rasterize([polygon], out_shape=size, transform=Affine.translation(left, top), dtype="uint8") > 0
+    return box, burnt([polygon], shape=size, corner=(left, top)) > 0
 
 
 def _score(outlined: Outlined) -> float:
@@ -358,7 +361,7 @@ def _score(outlined: Outlined) -> float:
 def rising(thresholds: Sequence[float]) -> tuple[float, ...]:
     """Check thresholds, sort them, and leave out what stands twice."""
     for threshold in thresholds:
-        level_of(threshold)  # checks the range
+        damaged_level(threshold)  # checks the range
     return tuple(sorted(set(thresholds)))
 
 

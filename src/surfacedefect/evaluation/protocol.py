@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,10 +270,12 @@ def _view(mask: Mask, *, others: Mask, kind: str, rules: Protocol, line: NDArray
 def _centre_line(labels: NDArray[np.int32]) -> NDArray[np.int64]:
     """Rows and cols of the skeletons of all regions, each made in its own box: thinning walks all pixels many times."""
     from scipy import ndimage
-    from skimage.morphology import skeletonize
+    from skimage import morphology
 
+    # Lee's method, as lengths are measured: Zhang's eats diagonal bars of an even width from their ends.
+    skeletonize: Any = morphology.skeletonize
     found = [np.empty((0, 2), np.int64)]
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        thin = skeletonize(labels[box] == number)  # type: ignore[no-untyped-call]
+        thin = skeletonize(labels[box] == number, method="lee")
         found.append(np.argwhere(thin) + (box[0].start, box[1].start))
     return np.concatenate(found)

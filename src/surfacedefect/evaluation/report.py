@@ -10,6 +10,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+from surfacedefect._files import without_nan
 from surfacedefect.errors import EvaluationError
 from surfacedefect.evaluation.intervals import Interval, bootstrap_intervals, merge_groups
 from surfacedefect.evaluation.protocol import Protocol
@@ -118,7 +119,7 @@ class Report:
 
     def to_json(self) -> str:
         """Give everything as JSON, nan as null."""
-        return json.dumps(_without_nan(self.to_dict()), indent=2, allow_nan=False)
+        return json.dumps(without_nan(self.to_dict()), indent=2, allow_nan=False)
 
     def to_text(self) -> str:
         """Give a table for reading, one column a kind."""
@@ -236,14 +237,6 @@ def _kind_dict(report: KindReport) -> dict[str, Any]:
     }
     head = {"threshold": report.score.threshold, "metrics": metrics, "counts": report.counts()}
     return head | {"froc": curve, "histograms": histograms}
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(measured: Measured) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surfacedefect.errors import EvaluationError
-from surfacedefect.evaluation._counts import Counts, level_of
+from surfacedefect.evaluation._counts import Counts
 from surfacedefect.evaluation._masks import as_probabilities
 from surfacedefect.evaluation.objects import (
     FROC_THRESHOLDS,
@@ -24,6 +24,7 @@ from surfacedefect.evaluation.objects import (
 from surfacedefect.evaluation.pixels import LengthCounts, PixelCounts, count_length, count_pixels
 from surfacedefect.evaluation.protocol import TOGETHER, Protocol, Truth
 from surfacedefect.evaluation.tiles import TileCounts, count_tiles
+from surfacedefect.polygons import damaged_level
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,9 @@ def score_scan(
     Raises
     ------
     EvaluationError
-        A map is not uint8 or not of the shape of the truth, a kind is unknown to the truth, or a threshold is missing
-        or out of its range.
+        A map is not uint8 or not of the shape of the truth, a kind is unknown to the truth, or a threshold is missing.
+    OptionError
+        A threshold is out of its range.
 
     Examples
     --------
@@ -218,5 +220,5 @@ def _threshold_of(kind: str, *, threshold: float | Mapping[str, float]) -> float
         value = threshold[kind]
     else:
         raise EvaluationError(f"there is no threshold for '{kind}', only for {list(threshold)}; give one for each kind")
-    level_of(value)  # checks the range
+    damaged_level(value)  # checks the range
     return float(value)

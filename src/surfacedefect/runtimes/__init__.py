@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from surfacedefect._words import shortened
 from surfacedefect.card import ModelCard, read_card
 from surfacedefect.errors import ModelError, OptionError
 from surfacedefect.predictor import Predictor
@@ -42,13 +43,15 @@ def find_weights(model: str | Path) -> Path:
         path = weights_folder() / f"{name}.onnx"
         if not path.is_file():
             raise ModelError(
-                f"no shipped model is called '{name}'; shipped: {sorted(shipped_models()) or 'none'}. "
+                f"no shipped model is called '{shortened(name)}'; shipped: {sorted(shipped_models()) or 'none'}. "
                 "Give one of them, the path of an .onnx file with its card, or a Predictor"
             )
         return path
     path = Path(model).expanduser()
     if path.suffix != ".onnx" or not path.is_file():
-        raise ModelError(f"no weights file at '{path}'; expected an .onnx file with its .json card beside it")
+        raise ModelError(
+            f"no weights file at '{shortened(path)}'; expected an .onnx file with its .json card beside it"
+        )
     return path
 
 

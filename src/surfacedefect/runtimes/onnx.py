@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from surfacedefect._words import shortened
 from surfacedefect.card import ModelCard
 from surfacedefect.errors import ModelError, require
 from surfacedefect.predictor import Probabilities, Windows
@@ -67,8 +68,8 @@ class OnnxPredictor:
             self._session: Any = engine.InferenceSession(str(weights), options, providers=providers)
         except Exception as error:
             raise ModelError(
-                f"'{weights}' cannot be loaded by ONNX Runtime {engine.__version__}: {error}; expected an ONNX graph "
-                "that `surfacedefect train` exported"
+                f"'{shortened(weights)}' cannot be loaded by ONNX Runtime {engine.__version__}: {error}; "
+                "expected an ONNX graph that `surfacedefect train` exported"
             ) from error
         _check_graph(self._session, card, weights)
 
@@ -114,6 +115,6 @@ def _check_graph(session: Any, card: ModelCard, weights: Path) -> None:
     wanted_out = {"probabilities": ("tensor(float)", [len(card.kinds), side, side])}
     if inputs != wanted_in or outputs != wanted_out:
         raise ModelError(
-            f"'{weights}' takes {inputs} and gives {outputs}; "
+            f"'{shortened(weights)}' takes {inputs} and gives {outputs}; "
             f"its card '{card.name}' expects {wanted_in} and {wanted_out}"
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from surfacedefect.synthetic.config import (
         CLEAN,
+        DEMO,
         DEMO_SEED,
         FIRST_BENCHMARK_SEED,
         PLACES,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from surfacedefect.synthetic.truth import SyntheticTruth, TrueDefect
 
 _HOMES = {
-    "CLEAN": "config", "DEMO_SEED": "config", "FIRST_BENCHMARK_SEED": "config", "PLACES": "config",
+    "CLEAN": "config", "DEMO": "config", "DEMO_SEED": "config", "FIRST_BENCHMARK_SEED": "config", "PLACES": "config",
     "SyntheticConfig": "config", "CentreLine": "damage", "write_dataset": "dataset", "Fringe": "fringe",
     "paint_damage": "paint", "PRESETS": "presets", "preset": "presets", "SyntheticScan": "render",
     "render_scan": "render", "render_window": "render", "SyntheticTruth": "truth", "TrueDefect": "truth",
@@ -32,6 +33,7 @@ _HOMES = {
 
 __all__ = [
     "CLEAN",
+    "DEMO",
     "DEMO_SEED",
     "FIRST_BENCHMARK_SEED",
     "PLACES",

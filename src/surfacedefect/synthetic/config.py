@@ -14,7 +14,7 @@ from surfacedefect.synthetic.places.environment import BENCHMARK_PLACES, TRAININ
 FIRST_BENCHMARK_SEED = 10**9
 """Seeds below are for training; demo and benchmark scans use this one and above, so they never meet."""
 
-DEMO_SEED = FIRST_BENCHMARK_SEED + 6
+DEMO_SEED = FIRST_BENCHMARK_SEED + 15
 """Seed of the demo scan."""
 
 Look = Literal["any", "scanner", "phone"]
@@ -165,3 +165,8 @@ PLACES: tuple[str, ...] = (*TRAINING_PLACES, *BENCHMARK_PLACES)
 
 CLEAN = SyntheticConfig(scratches=(0, 0), chips=(0, 0), scuffs=(0, 0), dents=(0, 0))
 """A scan of an undamaged panel, with the usual look-alikes: its truth is empty."""
+
+DEMO = SyntheticConfig(
+    scratches=(7, 9), scratch_width_mm=(0.25, 2.0), hairlines=0.0, damage_scale=1.4, lookalikes=0.4, camera="scanner"
+)  # fmt: skip
+"""What the demo scan shows: damage that a person finds at a glance."""

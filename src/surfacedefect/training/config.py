@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
+from surfacedefect.baselines.tile_classifier import TILE_PX
 from surfacedefect.errors import TrainingError
+
+LossName = Literal["bce-dice", "focal-tversky", "centre-line-dice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +25,13 @@ class TrainingConfig:
         Peak rates of AdamW for decoder and encoder; linear warm-up, then a cosine down to 2 %.
     ema_decay
         Decay a step of the moving average of the weights, which is what is exported.
+    loss
+        What a step minimises; see `surfacedefect.training.losses`.
     dice
-        Weight of the Dice term beside the binary cross-entropy.
+        Weight of the Dice term beside the binary cross-entropy; ``"focal-tversky"`` has neither.
     scale_range
-        Smallest and largest zoom of a crop, drawn log-uniformly.
+        Smallest and largest zoom of a crop, drawn log-uniformly. A wider one, such as (0.35, 3.0), trains for scans of
+        more scales with the same number of weights.
     origin_shares
         Share of the photo crops taken from pictures of each origin; origins that are not named share the rest.
     loose_origins
@@ -34,6 +40,12 @@ class TrainingConfig:
         Share of the photo crops with painted damage; share of all crops that are rendered.
     centred_share
         Share of the photo crops that are centred on damage.
+    hard_negative_share
+        Share of the photo crops taken around false alarms of an earlier model; see `training.negatives`.
+    clean_share
+        Share of the rendered crops that show an undamaged panel with look-alikes.
+    lookalike_share
+        Share of all crops that get harmless edges, glints or sharp grain.
     seed
         Every sample is a function of this seed and its number.
     """
@@ -47,6 +59,7 @@ class TrainingConfig:
     weight_decay: float = 1e-2
     warmup_steps: int = 60
     ema_decay: float = 0.995
+    loss: LossName = "bce-dice"
     dice: float = 0.5
     scale_range: tuple[float, float] = (0.4, 2.5)
     origin_shares: dict[str, float] = field(default_factory=lambda: {"panels": 0.65, "claims": 0.15, "street": 0.2})
@@ -55,6 +68,9 @@ class TrainingConfig:
     painted_share: float = 0.35
     synthetic_share: float = 0.2
     centred_share: float = 0.5
+    hard_negative_share: float = 0.0
+    clean_share: float = 0.0
+    lookalike_share: float = 0.0
     encoder: str = "tu-efficientnet_lite0"
     decoder_channels: tuple[int, ...] = (128, 64, 48, 32, 16)
     imagenet_start: bool = True
@@ -66,15 +82,22 @@ class TrainingConfig:
         """Refuse a recipe that cannot be run."""
         if self.steps < 1 or self.batch < 1:
             raise TrainingError(f"steps={self.steps}, batch={self.batch}; expected at least 1 of each")
-        if self.crop_px < 32 or self.crop_px % 32:
-            raise TrainingError(f"crop_px={self.crop_px}; expected a multiple of 32, such as 256")
+        self._check_crop()
         if not 0 < self.scale_range[0] <= self.scale_range[1]:
             raise TrainingError(f"scale_range={self.scale_range}; expected (smallest, largest), both above 0")
         if not 1 <= len(self.kinds) <= 6:
             raise TrainingError(f"kinds={self.kinds}; expected one to six")
-        for name in ("painted_share", "synthetic_share", "centred_share"):
+        for name in (item.name for item in fields(self) if item.name.endswith("_share")):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{name}={getattr(self, name)}; expected a share in [0, 1]")
+        if self.loss not in get_args(LossName):
+            raise TrainingError(f"loss={self.loss!r}; expected one of {', '.join(map(repr, get_args(LossName)))}")
+        if self.loss == "centre-line-dice" and "scratch" not in self.kinds:
+            raise TrainingError(f"loss='centre-line-dice' with kinds={self.kinds}; expected 'scratch' among the kinds")
+
+    def _check_crop(self) -> None:
+        if self.crop_px < 32 or self.crop_px % 32:
+            raise TrainingError(f"crop_px={self.crop_px}; expected a multiple of 32, such as 256")
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Self:
@@ -86,3 +109,25 @@ class TrainingConfig:
             name: tuple(value) if isinstance(value, list) else value for name, value in record.items()
         }
         return cls(**entries)
+
+
+@dataclass(frozen=True, slots=True)
+class TileConfig(TrainingConfig):
+    """The recipe of the tile classifier: that of the U-Net, for tiles of 300 px and more of them a step.
+
+    ``loss``, ``dice`` and ``decoder_channels`` have no say, nor has ``clean_share``: half of the tiles are clean.
+    ``learning_rate`` is that of the last layer.
+
+    Examples
+    --------
+    >>> TileConfig().crop_px, TileConfig().origin_shares == TrainingConfig().origin_shares
+    (300, True)
+    """
+
+    steps: int = 1400
+    batch: int = 16
+    crop_px: int = TILE_PX
+
+    def _check_crop(self) -> None:
+        if self.crop_px != TILE_PX:
+            raise TrainingError(f"crop_px={self.crop_px}; a tile classifier learns from tiles of {TILE_PX} px")

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from surfacedefect._files import atomic_path, write_text
 from surfacedefect.errors import TrainingError, require
-from surfacedefect.training.config import TrainingConfig
+from surfacedefect.training.config import TileConfig, TrainingConfig
+from surfacedefect.training.losses import loss_of
 from surfacedefect.training.model import build_network
 from surfacedefect.training.pictures import IGNORED_BIT, TrainingPicture
 from surfacedefect.training.samples import Samples
@@ -36,7 +37,7 @@ class TrainingResult:
     Attributes
     ----------
     network
-        The U-Net with the averaged weights, on the CPU, in evaluation mode.
+        The network with the averaged weights, on the CPU, in evaluation mode.
     config
         Its recipe.
     history
@@ -52,17 +53,44 @@ Progress = Callable[[int, int, str], None]
 """Called with the step done, the steps in all and a line of figures."""
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """In what the models that the loop trains differ.
+
+    Attributes
+    ----------
+    samples, build, loss, validate
+        As `Samples`, `build_network`, `loss_of` and `validate`, which are the U-Net's.
+    """
+
+    samples: Callable[..., Samples]
+    build: Callable[..., nn.Module]
+    loss: Callable[..., torch.Tensor]
+    validate: Callable[[nn.Module, Sequence[TrainingPicture], TrainingConfig], dict[str, float]]
+
+
+def task_of(config: TrainingConfig) -> Task:
+    """Return what a recipe trains: the tile classifier for a `TileConfig`, else the U-Net."""
+    if isinstance(config, TileConfig):
+        from surfacedefect.training.tile_model import build_tile_network, tile_loss, validate_tiles
+        from surfacedefect.training.tile_samples import TileSamples
+
+        return Task(TileSamples, build_tile_network, tile_loss, validate_tiles)
+    return Task(Samples, build_network, loss_of, validate)
+
+
 def train(
     pictures: Sequence[TrainingPicture],
     run_dir: Path,
     *,
     config: TrainingConfig,
     validation: Sequence[TrainingPicture] = (),
+    negatives: Sequence[tuple[int, float, float]] = (),
     start: Path | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Train the U-Net; a second call with the same folder goes on where the first one stopped.
+    """Train what the recipe is for; a second call with the same folder goes on where the first one stopped.
 
     Parameters
     ----------
@@ -72,6 +100,9 @@ def train(
         Folder of the checkpoint ``last.pt`` and ``history.json``.
     config
         The recipe. A checkpoint of another recipe is refused.
+    negatives
+        Where an earlier model was wrong on these pictures, see `training.negatives.find_false_alarms`; used as the
+        recipe's `hard_negative_share` says. To go on, give the same ones.
     start
         Checkpoint of an earlier run, of the same network and kinds: its averaged weights are where this one begins.
     workers
@@ -90,7 +121,8 @@ def train(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = fast_precision(device)
 
-    network = build_network(config, start=None if start is None else False)
+    task = task_of(config)
+    network = task.build(config, start=None if start is None else False)
     if start is not None:
         load_average(network, start)
     network = network.to(device).to(memory_format=torch.channels_last)
@@ -106,15 +138,16 @@ def train(
     checkpoint = Checkpoint(run_dir / "last.pt", network=network, average=average, optimizer=optimizer, config=config)
     first, history = checkpoint.load(device)
 
+    samples = task.samples(pictures, config, negatives=negatives)
     started, recent = time.perf_counter(), 0.0
-    for step, (images, targets, weights) in enumerate(_batches(pictures, config, first=first, workers=workers), first):
+    for step, (images, targets, weights) in enumerate(_batches(samples, first=first, workers=workers), first):
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate_factor(step, config)
         inputs = images.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 127.5 - 1
         network.train()
         with torch.autocast(device, dtype=precision, enabled=precision != torch.float32):
             logits = network(inputs.to(memory_format=torch.channels_last))
-        loss = loss_of(logits.float(), targets.to(device).float(), weights.to(device), dice=config.dice)
+        loss = task.loss(logits.float(), targets.to(device).float(), weight=weights.to(device), config=config)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -127,7 +160,7 @@ def train(
         recent = value if recent == 0 else 0.98 * recent + 0.02 * value
         done = step + 1
         if done % config.validate_every == 0 or done == config.steps:
-            scores = validate(average.module, validation, config)
+            scores = task.validate(average.module, validation, config)
             history.append({"step": done, "loss": recent, "seconds": time.perf_counter() - started, **scores})
         if done % config.checkpoint_every == 0 or done == config.steps:
             checkpoint.save(done, history)
@@ -170,30 +203,16 @@ def rate_factor(step: int, config: TrainingConfig) -> float:
     return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * max(step - config.warmup_steps, 0) / config.steps)))
 
 
-def loss_of(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, *, dice: float) -> torch.Tensor:
-    """Return binary cross-entropy plus `dice` times the soft Dice loss over the batch, each pixel by its weight.
-
-    Parameters
-    ----------
-    logits, target
-        float (N, K, H, W).
-    weight
-        float (N, H, W); 0 leaves a pixel out.
-    dice
-        Weight of the Dice term (Milletari et al., V-Net, 2016), computed per kind over the whole batch.
-    """
-    torch = require("torch", extra="train")
-    weight = weight[:, None]
-    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    entropy = (entropy * weight).sum() / (weight.sum() * logits.shape[1] + 1)
-    share = torch.sigmoid(logits) * weight
-    both = (share * target).sum(dim=(0, 2, 3))
-    total = (share + target * weight).sum(dim=(0, 2, 3))
-    return entropy + dice * (1 - (2 * both + 100) / (total + 100)).mean()  # type: ignore[no-any-return]
-
-
 def validate(network: nn.Module, pictures: Sequence[TrainingPicture], config: TrainingConfig) -> dict[str, float]:
     """Return the pixel average precision of each kind, doubt left out; ``nan`` without damage of that kind."""
+    counts = count_levels(network, pictures, config=config)
+    return {f"ap_{kind}": _average_precision(*counts[bit]) for bit, kind in enumerate(config.kinds)}
+
+
+def count_levels(
+    network: nn.Module, pictures: Sequence[TrainingPicture], *, config: TrainingConfig
+) -> NDArray[np.int64]:
+    """Return how often each probability 0..255 was given, int64 (K, 2, 256): to clean, then to damaged pixels."""
     torch = require("torch", extra="train")
     counts = np.zeros((len(config.kinds), 2, 256), np.int64)
     network.eval()
@@ -208,7 +227,7 @@ def validate(network: nn.Module, pictures: Sequence[TrainingPicture], config: Tr
                 truth = ((labels[counted] >> bit) & 1).astype(np.int64)
                 codes = found[bit][counted].astype(np.int64) + 256 * truth
                 counts[bit] += np.bincount(codes, minlength=512).reshape(2, 256)
-    return {f"ap_{kind}": _average_precision(*counts[bit]) for bit, kind in enumerate(config.kinds)}
+    return counts
 
 
 def _parts(pictures: Sequence[TrainingPicture]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
@@ -233,18 +252,25 @@ def _average_precision(clean: np.ndarray[Any, Any], damaged: np.ndarray[Any, Any
 
 
 def _batches(
-    pictures: Sequence[TrainingPicture], config: TrainingConfig, *, first: int, workers: int
+    samples: Samples, *, first: int, workers: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     data = require("torch.utils.data", extra="train")
     return iter(
         data.DataLoader(
-            Samples(pictures, config),
-            batch_size=config.batch,
-            sampler=range(first * config.batch, config.steps * config.batch),
+            samples,
+            batch_size=samples.config.batch,
+            sampler=range(first * samples.config.batch, len(samples)),
             num_workers=workers,
             prefetch_factor=4 if workers else None,
+            worker_init_fn=_begin_worker if workers else None,
         )
     )
+
+
+def _begin_worker(number: int) -> None:
+    from surfacedefect.synthetic._workers import reuse_freed_memory
+
+    reuse_freed_memory()
 
 
 def _figures(loss: float, history: Sequence[dict[str, Any]]) -> str:
@@ -264,7 +290,7 @@ class Checkpoint:
         if not self.path.is_file():
             return 0, []
         state = torch.load(self.path, map_location=device, weights_only=True)
-        given, saved = json.loads(json.dumps(asdict(self.config))), state["config"]
+        given, saved = _recorded(self.config), {**_recorded(type(self.config)()), **state["config"]}
         if given != saved:
             changed = sorted(key for key in given.keys() | saved.keys() if given.get(key) != saved.get(key))
             raise TrainingError(
@@ -279,7 +305,13 @@ class Checkpoint:
         """Write the checkpoint and ``history.json`` beside it."""
         torch = require("torch", extra="train")
         state = {name: part.state_dict() for name, part in self.parts.items()}
-        config = json.loads(json.dumps(asdict(self.config)))
+        config = _recorded(self.config)
         with atomic_path(self.path) as temporary:
             torch.save({**state, "step": step, "history": history, "config": config}, temporary)
         write_text(self.path.with_name("history.json"), json.dumps(history, indent=1) + "\n")
+
+
+def _recorded(config: TrainingConfig) -> dict[str, Any]:
+    """As JSON keeps it. A recipe from before an entry existed lacks it, and had what is the default now."""
+    record: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return record

@@ -6,13 +6,18 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from surfacedefect._files import write_text
 from surfacedefect.card import ModelCard, OperatingPoint
 from surfacedefect.errors import TrainingError, require
-from surfacedefect.training.config import TrainingConfig
+from surfacedefect.training.config import TileConfig, TrainingConfig
 from surfacedefect.training.pictures import TrainingPicture, read_pictures
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from surfacedefect.evaluation import KindScore
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """Among these the default threshold is chosen."""
@@ -49,7 +54,7 @@ def train_model(
     workers: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> ModelCard:
-    """Train a U-Net on annotated pictures and write it as ONNX with its card.
+    """Train a model on annotated pictures and write it as ONNX with its card.
 
     Parameters
     ----------
@@ -58,7 +63,7 @@ def train_model(
     out
         The ``.onnx`` file to write; its card goes beside it.
     config
-        The recipe.
+        The recipe: a `TileConfig` makes a tile classifier, any other a U-Net.
     validation
         Other pictures, never those of `data`, to follow the training and to choose the default thresholds by; without
         them the thresholds are 0.5 and the card has no operating points.
@@ -97,12 +102,15 @@ def train_model(
         pictures, run_dir, config=config, validation=followed, start=start, workers=workers, progress=progress
     )
     recipe = json.loads(json.dumps(asdict(config)))
+    training = {"recipe": recipe, "pictures": _counted(pictures), "history": result.history}
+    if isinstance(config, TileConfig):
+        return _finished_tiles(result.network, out, config=config, training=training, validation=validation)
     card = ModelCard(
         name=out.stem,
         kinds=config.kinds,
         least_area_px=LEAST_AREA_PX,
         summary="U-Net on EfficientNet-Lite0; probabilities are not calibrated",
-        training={"recipe": recipe, "pictures": _counted(pictures), "history": result.history},
+        training=training,
     )
     card = export_onnx(result.network, out, card=card)
     if validation is None:
@@ -114,22 +122,65 @@ def train_model(
     return card
 
 
+def _finished_tiles(
+    network: nn.Module,
+    out: Path,
+    *,
+    config: TileConfig,
+    training: dict[str, Any],
+    validation: AnnotatedFolder | None,
+) -> ModelCard:
+    """Export a tile classifier and choose its threshold by the tiles of the validation pictures."""
+    from surfacedefect.baselines import tile_card
+    from surfacedefect.training.export import export_onnx
+    from surfacedefect.training.tile_model import best_tile_threshold, spread_over_tile, tile_figures
+
+    summary = "classifier of 300 px tiles on EfficientNet-Lite0; probabilities are of half damaged, half clean tiles"
+    card = tile_card(out.stem, summary=summary, training=training)
+    card = export_onnx(spread_over_tile(network), out, card=card)
+    if validation is None:
+        return card
+    (kind,) = card.kinds
+    score = _scores(out, validation, kinds=config.kinds)[kind]
+    threshold = best_tile_threshold(score.tiles, THRESHOLDS)
+    card = replace(
+        card,
+        thresholds={} if threshold is None else {kind: threshold},
+        operating_points=tuple(_points(kind, score, _named(validation))),
+        training={**training, "tiles": tile_figures(score.tiles, threshold or card.threshold(kind))},
+    )
+    write_text(out.with_suffix(".json"), card.to_json())
+    return card
+
+
 def operating_points(weights: Path, validation: AnnotatedFolder) -> tuple[OperatingPoint, ...]:
     """Measure a model at every threshold of `THRESHOLDS` on annotated pictures, whole and by the scoring protocol."""
+    scores = _scores(weights, validation)
+    return tuple(point for kind in scores for point in _points(kind, scores[kind], _named(validation)))
+
+
+def _scores(
+    weights: Path, validation: AnnotatedFolder, *, kinds: tuple[str, ...] | None = None
+) -> dict[str, KindScore]:
+    """Score a model on annotated pictures; `kinds` are those of the annotations, None for the model's."""
     from surfacedefect.annotations import read_coco
     from surfacedefect.detector import Detector
-    from surfacedefect.evaluation import KindScore, score_scan, truth_of
+    from surfacedefect.evaluation import score_scan, truth_of
 
     detector = Detector(weights)
-    kinds = detector.predictor.card.kinds
+    predicted = detector.predictor.card.kinds
     total: dict[str, KindScore] = {}
     for record in read_coco(validation.annotations).images:
         found = detector.probability_map(validation.images / record.file_name)
-        maps = {kind: found.read(kind) for kind in kinds}
-        score = score_scan(maps, truth_of(record, kinds=kinds), threshold=0.5, froc_thresholds=THRESHOLDS)
-        total = {kind: total[kind] + score.kinds[kind] if kind in total else score.kinds[kind] for kind in kinds}
-    where = f"{validation.annotations.parent.name}/{validation.annotations.name}"
-    return tuple(point for kind in kinds for point in _points(kind, total[kind], where))
+        maps = {kind: found.read(kind) for kind in predicted}
+        truth = truth_of(record, kinds=kinds or predicted)
+        score = score_scan(maps, truth, threshold=0.5, froc_thresholds=THRESHOLDS)
+        total = {kind: total[kind] + score.kinds[kind] if kind in total else score.kinds[kind] for kind in predicted}
+    return total
+
+
+def _named(validation: AnnotatedFolder) -> str:
+    return f"{validation.annotations.parent.name}/{validation.annotations.name}"
 
 
 def best_points(points: tuple[OperatingPoint, ...], kinds: tuple[str, ...]) -> list[OperatingPoint]:

@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 
 from surfacedefect.errors import TrainingError
 from surfacedefect.training.config import TrainingConfig
+from surfacedefect.training.negatives import add_lookalikes
 from surfacedefect.training.pictures import IGNORED_BIT, LOOSE_BIT, TrainingPicture
 
 Crop = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -26,6 +27,14 @@ class Samples:
         Annotated pictures; may be empty when the recipe renders everything.
     config
         The recipe.
+    negatives
+        False alarms of an earlier model on these pictures: number of the picture, x and y in px. The recipe's
+        `hard_negative_share` of the photo crops is taken around them, each picture as often as the recipe weighs it.
+
+    Raises
+    ------
+    TrainingError
+        There are no pictures, a false alarm lies in none of them, or the recipe asks for them and there are none.
 
     Examples
     --------
@@ -36,13 +45,26 @@ class Samples:
     ((64, 64, 3), (2, 64, 64), (64, 64))
     """
 
-    def __init__(self, pictures: Sequence[TrainingPicture], config: TrainingConfig) -> None:
+    def __init__(
+        self,
+        pictures: Sequence[TrainingPicture],
+        config: TrainingConfig,
+        *,
+        negatives: Sequence[tuple[int, float, float]] = (),
+    ) -> None:
         if not pictures and config.synthetic_share < 1:
             raise TrainingError("no pictures to train on; give annotated pictures or set synthetic_share=1")
         self.pictures = list(pictures)
         self.config = config
         self._shares = _picture_shares(self.pictures, config)
         self._damaged = [np.flatnonzero(_damaged(picture.labels, len(config.kinds))) for picture in self.pictures]
+        self._negatives = _checked_negatives(negatives, self.pictures)
+        self._negative_shares = _negative_shares(self._negatives, self._shares)
+        if config.hard_negative_share and not self._negatives:
+            raise TrainingError(
+                f"hard_negative_share={config.hard_negative_share}, but no negatives; give those of find_false_alarms, "
+                "or hard_negative_share=0"
+            )
 
     def __len__(self) -> int:
         """Return the number of crops that the recipe uses in all."""
@@ -56,6 +78,8 @@ class Samples:
         else:
             image, labels = self._photographed(rng)
         image, labels = _turned(image, labels, rng)
+        if self.config.lookalike_share and rng.random() < self.config.lookalike_share:
+            image, labels = add_lookalikes(image, labels, rng=rng)
         image = disturb(image, rng)
         target = np.stack([(labels >> bit) & 1 for bit in range(len(self.config.kinds))])
         weight = np.where(labels & LOOSE_BIT, np.float32(self.config.loose_weight), np.float32(1))
@@ -63,10 +87,12 @@ class Samples:
         return image, target, weight.astype(np.float32)
 
     def _rendered(self, rng: np.random.Generator) -> Crop:
-        from surfacedefect.synthetic import render_window
+        from surfacedefect.synthetic import CLEAN, render_window
 
         side = self.config.crop_px
-        window = render_window(int(rng.integers(0, 10**9)), size=side)
+        seed = int(rng.integers(0, 10**9))
+        clean = self.config.clean_share > 0 and rng.random() < self.config.clean_share
+        window = render_window(seed, size=side, config=CLEAN if clean else None)
         labels = np.zeros((side, side), np.uint8)
         for bit, kind in enumerate(self.config.kinds):
             if kind in window.truth.masks:
@@ -75,9 +101,12 @@ class Samples:
         return window.image, labels
 
     def _photographed(self, rng: np.random.Generator) -> Crop:
-        which = int(rng.choice(len(self.pictures), p=self._shares))
-        picture = self.pictures[which]
-        image, labels = self._cropped(picture, self._damaged[which], rng)
+        if self.config.hard_negative_share and rng.random() < self.config.hard_negative_share:
+            which, x, y = self._negatives[int(rng.choice(len(self._negatives), p=self._negative_shares))]
+            image, labels = self._cropped(self.pictures[which], rng, centre=(x, y))
+        else:
+            which = int(rng.choice(len(self.pictures), p=self._shares))
+            image, labels = self._cropped(self.pictures[which], rng, damaged=self._damaged[which])
         if rng.random() < self.config.painted_share and "scratch" in self.config.kinds:
             from surfacedefect.synthetic import paint_damage
 
@@ -88,7 +117,15 @@ class Samples:
             labels[hurt] |= np.uint8(1 << self.config.kinds.index("scratch"))
         return image, labels
 
-    def _cropped(self, picture: TrainingPicture, damaged: NDArray[np.intp], rng: np.random.Generator) -> Crop:
+    def _cropped(
+        self,
+        picture: TrainingPicture,
+        rng: np.random.Generator,
+        *,
+        damaged: NDArray[np.intp] | None = None,
+        centre: tuple[float, float] | None = None,
+    ) -> Crop:
+        """Crop around `centre`, or at times around one of the `damaged` pixels, or anywhere."""
         height, width = picture.labels.shape
         side = self.config.crop_px
         zoom = float(np.exp(rng.uniform(*np.log(self.config.scale_range))))
@@ -96,10 +133,12 @@ class Samples:
         box_width = min(side / zoom * squeeze, width)
         box_height = min(side / zoom / squeeze, height)
         x, y = rng.uniform(0, width - box_width), rng.uniform(0, height - box_height)
-        if damaged.size and rng.random() < self.config.centred_share:
+        if damaged is not None and damaged.size and rng.random() < self.config.centred_share:
             row, column = divmod(int(damaged[rng.integers(damaged.size)]), width)
-            x = float(np.clip(column - box_width * rng.uniform(0.2, 0.8), 0, width - box_width))
-            y = float(np.clip(row - box_height * rng.uniform(0.2, 0.8), 0, height - box_height))
+            centre = (column, row)
+        if centre is not None:
+            x = float(np.clip(centre[0] - box_width * rng.uniform(0.2, 0.8), 0, width - box_width))
+            y = float(np.clip(centre[1] - box_height * rng.uniform(0.2, 0.8), 0, height - box_height))
         box = (x, y, x + box_width, y + box_height)
         image = Image.fromarray(picture.image).resize((side, side), Image.Resampling.BICUBIC, box=box)
         return np.asarray(image), _resized_labels(picture.labels, box, side)
@@ -114,6 +153,28 @@ def _picture_shares(pictures: Sequence[TrainingPicture], config: TrainingConfig)
     counts = {origin: sum(picture.origin == origin for picture in pictures) for origin in named}
     shares = np.array([named[picture.origin] / counts[picture.origin] for picture in pictures])
     return shares / shares.sum() if shares.size else shares
+
+
+def _checked_negatives(
+    negatives: Sequence[tuple[int, float, float]], pictures: Sequence[TrainingPicture]
+) -> list[tuple[int, float, float]]:
+    for which, x, y in negatives:
+        height, width = pictures[which].labels.shape if 0 <= which < len(pictures) else (0, 0)
+        if not (0 <= x <= width and 0 <= y <= height and width):
+            raise TrainingError(
+                f"the false alarm {(which, x, y)} lies in none of the {len(pictures)} pictures; expected "
+                "(number of the picture, x, y): find false alarms again on these pictures, in this order"
+            )
+    return list(negatives)
+
+
+def _negative_shares(
+    negatives: Sequence[tuple[int, float, float]], picture_shares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Spread each picture's share over its false alarms, so that one with many does not crowd out the others."""
+    which = np.array([item[0] for item in negatives], np.intp)
+    shares = picture_shares[which] / np.bincount(which, minlength=1)[which] if which.size else np.zeros(0)
+    return np.asarray(shares / shares.sum() if which.size else shares)
 
 
 def _damaged(labels: NDArray[np.uint8], kinds: int) -> NDArray[np.bool_]:

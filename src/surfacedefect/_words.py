@@ -1,0 +1,36 @@
+"""How messages name what they found: types without their module, long paths without their middle."""
+
+from __future__ import annotations
+
+_MOST_LETTERS = 200
+
+
+def type_name(value: object) -> str:
+    """Name of a value's type with its article, without ``builtins``; ``None`` for None.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> type_name(None), type_name(3), type_name([]), type_name(pathlib.PurePosixPath("a"))
+    ('None', 'an int', 'a list', 'a pathlib.PurePosixPath')
+    """
+    if value is None:
+        return "None"
+    kind = type(value)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def shortened(text: object, *, most: int = _MOST_LETTERS) -> str:
+    """Text with its middle left out where it is longer than `most` letters: both ends of a path say where it is.
+
+    Examples
+    --------
+    >>> shortened("scan.jpg"), shortened("/data/" + 500 * "x" + "/scan.jpg", most=24)
+    ('scan.jpg', '/data/xxxxx...x/scan.jpg')
+    """
+    whole = str(text)
+    if len(whole) <= most:
+        return whole
+    tail = (most - 3) // 2
+    return f"{whole[: most - 3 - tail]}...{whole[-tail:]}"
