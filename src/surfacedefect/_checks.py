@@ -1,4 +1,4 @@
-"""The checks of kinds and thresholds, wherever they come in."""
+"""The checks of option values, kinds and thresholds, wherever they come in."""
 
 from __future__ import annotations
 
@@ -24,6 +24,29 @@ def is_number(value: object) -> bool:
 def is_whole(value: object) -> bool:
     """Whether a value is a whole number, of Python or of NumPy; True and False are none."""
     return not isinstance(value, bool) and isinstance(value, numbers.Integral)
+
+
+def check_number(name: str, value: Any, low: float, high: float) -> None:
+    """Refuse what is no finite number in [low, high]."""
+    good = is_number(value) and math.isfinite(value) and low <= value <= high
+    expect(good, name, value, f"a number from {low:,} to {high:,}")
+
+
+def check_whole(name: str, value: Any, low: int, high: int) -> None:
+    """Refuse what is no whole number in [low, high]."""
+    expect(is_whole(value) and low <= value <= high, name, value, f"a whole number from {low:,} to {high:,}")
+
+
+def checked_pair(name: str, value: object, meaning: str = "least, most") -> tuple[Any, Any]:
+    """Return a tuple of two; refuse anything else."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise OptionError(f"{name} is {value!r}; expected a tuple ({meaning})")
+    return value
+
+
+def check_choice(name: str, value: object, known: Sequence[str]) -> None:
+    """Refuse what is none of the known names."""
+    expect(value in known, name, value, f"one of {', '.join(known)}")
 
 
 def checked_kinds(kinds: object, *, known: Sequence[str] | None = None) -> tuple[str, ...]:

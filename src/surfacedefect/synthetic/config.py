@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from surfacedefect._checks import check_choice, check_number, check_whole, checked_pair
 from surfacedefect.errors import OptionError
-from surfacedefect.synthetic._checks import check_choice, check_number, check_whole, checked_pair
 from surfacedefect.synthetic.fringe import Fringe
 from surfacedefect.synthetic.paints import BENCHMARK_PAINTS, TRAINING_PAINTS, PaintName
 from surfacedefect.synthetic.places.environment import BENCHMARK_PLACES, TRAINING_PLACES

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from surfacedefect.synthetic._checks import check_choice, check_number, checked_pair
+from surfacedefect._checks import check_choice, check_number, checked_pair
 from surfacedefect.synthetic.geometry import Float
 
 Pattern = Literal["crossed", "x", "y"]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from surfacedefect._checks import check_number, check_whole, checked_pair
 from surfacedefect.errors import OptionError
-from surfacedefect.synthetic._checks import check_number, check_whole, checked_pair
 from surfacedefect.synthetic.damage import Damage, chips, line_scratch, scuff
 from surfacedefect.synthetic.geometry import Float, View
 from surfacedefect.synthetic.paints import Paint, random_paint
