@@ -10,12 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from surfacedefect.synthetic import SyntheticConfig
+from surfacedefect.synthetic import SyntheticConfig, presets
 
 Run = Callable[..., Any]
 
@@ -33,8 +32,8 @@ app(sys.argv[1:])
 @pytest.fixture
 def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     config = SyntheticConfig(width=96, height=64)
-    stand_in = SimpleNamespace(PRESETS=("rental", "bench-v1"), preset=lambda name: config)
-    monkeypatch.setitem(sys.modules, "surfacedefect.synthetic.presets", stand_in)
+    monkeypatch.setattr(presets, "_PRESETS", {"rental": config, "bench-v1": config})
+    monkeypatch.setattr(presets, "PRESETS", ("rental", "bench-v1"))
 
 
 @pytest.mark.usefixtures("small_presets")

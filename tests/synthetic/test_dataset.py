@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from PIL import Image
 
 from surfacedefect.annotations import rasterise, read_coco
 from surfacedefect.errors import OptionError, OutputError
-from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, SyntheticConfig, _workers, dataset, render_scan
+from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, SyntheticConfig, _workers, dataset, presets, render_scan
 from surfacedefect.synthetic.dataset import write_dataset
 
 SMALL = SyntheticConfig(
@@ -32,8 +31,8 @@ PRESETS = {"rental": SMALL, "hail": replace(SMALL, scratches=(0, 0)), "bench-v1"
 
 @pytest.fixture(autouse=True)
 def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in = SimpleNamespace(PRESETS=tuple(PRESETS), preset=PRESETS.__getitem__)
-    monkeypatch.setitem(sys.modules, "surfacedefect.synthetic.presets", stand_in)
+    monkeypatch.setattr(presets, "_PRESETS", PRESETS)
+    monkeypatch.setattr(presets, "PRESETS", tuple(PRESETS))
 
 
 @pytest.fixture

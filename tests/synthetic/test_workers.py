@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from surfacedefect.synthetic._workers import in_processes, reuse_freed_memory, usable_cores
+from surfacedefect._machine import usable_cores
+from surfacedefect.synthetic._workers import in_processes, reuse_freed_memory
 
 
 def test_reusing_freed_memory_changes_no_result() -> None:

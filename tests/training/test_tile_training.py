@@ -10,6 +10,7 @@ from shapely.geometry import box
 from typer.testing import CliRunner
 
 import surfacedefect as sd
+from runs import whole_and_resumed
 from surfacedefect.annotations import AnnotatedImage, Dataset, Region, write_coco
 from surfacedefect.evaluation import TileCounts, label_tiles, prepare_truth
 from surfacedefect.training.config import TileConfig, TrainingConfig
@@ -219,17 +220,7 @@ def test_scores_of_tiles_are_those_of_the_map(pictures, tmp_path):
 def test_an_interrupted_run_ends_where_an_undisturbed_one_does(pictures, tmp_path):
     from surfacedefect.training.loop import train
 
-    class Stop(Exception):
-        pass
-
-    def stop_after_two(done, of, figures):
-        if done == 2:
-            raise Stop
-
-    whole = train(pictures, tmp_path / "whole", config=TINY, validation=pictures[:1], workers=0)
-    with pytest.raises(Stop):
-        train(pictures, tmp_path / "cut", config=TINY, validation=pictures[:1], workers=0, progress=stop_after_two)
-    resumed = train(pictures, tmp_path / "cut", config=TINY, validation=pictures[:1], workers=0)
+    whole, resumed = whole_and_resumed(pictures, tmp_path, TINY)
     for name, tensor in whole.network.state_dict().items():
         torch.testing.assert_close(resumed.network.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
     assert [record["step"] for record in resumed.history] == [2, 4]
@@ -287,7 +278,7 @@ def test_the_command_makes_a_classifier_that_loads_and_detects(coco, tmp_path):
     tiles = card.training["tiles"]
     assert (tiles["damaged"], tiles["clean"], tiles["left_out"]) == (2, 6, 10)
     assert tiles["all_clean_accuracy"] == 0.75
-    assert len(card.operating_points) == 19
+    assert len(card.operating_points) == 255
     assert {point.kind for point in card.operating_points} == {"damage"}
     assert json.loads((tmp_path / "tile-run" / "history.json").read_text())[-1]["step"] == 2
 

@@ -9,6 +9,7 @@ from shapely.geometry import box
 from typer.testing import CliRunner
 
 import surfacedefect as sd
+from runs import whole_and_resumed
 from surfacedefect.annotations import AnnotatedImage, Dataset, Region, write_coco
 from surfacedefect.training.config import TrainingConfig
 from surfacedefect.training.pictures import IGNORED_BIT, LOOSE_BIT, TrainingPicture, label_pixels, read_pictures
@@ -121,19 +122,7 @@ def test_disturbing_keeps_type_and_varies():
 def test_an_interrupted_run_ends_where_an_undisturbed_one_does(pictures, tmp_path):
     import torch
 
-    from surfacedefect.training.loop import train
-
-    class Stop(Exception):
-        pass
-
-    def stop_after_two(done, of, figures):
-        if done == 2:
-            raise Stop
-
-    whole = train(pictures, tmp_path / "whole", config=TINY, validation=pictures[:1], workers=0)
-    with pytest.raises(Stop):
-        train(pictures, tmp_path / "cut", config=TINY, validation=pictures[:1], workers=0, progress=stop_after_two)
-    resumed = train(pictures, tmp_path / "cut", config=TINY, validation=pictures[:1], workers=0)
+    whole, resumed = whole_and_resumed(pictures, tmp_path, TINY)
     for name, tensor in whole.network.state_dict().items():
         torch.testing.assert_close(resumed.network.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
     assert [record["step"] for record in resumed.history] == [2, 4]
@@ -178,19 +167,54 @@ def test_nothing_to_train_on_is_refused():
         Samples([], TINY)
 
 
-def test_the_command_makes_a_model_that_detect_takes(coco, tmp_path):
+def test_the_command_makes_a_model_that_detect_takes(coco, tmp_path, tiny_weights):
     from surfacedefect.cli import app
 
     data, images = map(str, coco)
     out = tmp_path / "own.onnx"
     given = ["--data", data, "--images", images, "--valid-data", data, "--valid-images", images, "--out", str(out)]
-    done = CliRunner().invoke(app, ["train", *given, "--steps", "2", "--batch", "2", "--crop", "64", "--workers", "0"])
+    sizes = ["--steps", "2", "--batch", "2", "--crop", "64", "--workers", "0"]
+    others = ["--loss", "focal-tversky", "--negatives", str(tiny_weights)]
+    done = CliRunner().invoke(app, ["train", *given, *sizes, *others])
     assert done.exit_code == 0, done.output
     card = sd.ModelCard.from_json(out.with_suffix(".json").read_text())
     assert card.training["pictures"] == {"own": 2}
     assert {point.kind for point in card.operating_points} == {"scratch", "dent"}
+    assert len(card.operating_points) == 2 * 255
+    assert set(card.calibration) == set(card.thresholds) == {"scratch", "dent"}
+    assert card.calibration["dent"] == {"slope": 1.0, "offset": 0.0}, "without dents there is nothing to learn from"
+    assert card.training["recipe"]["loss"] == "focal-tversky"
     found = sd.probability_map(images + "/0.png", model=out)
     assert found.kinds == ("scratch", "dent")
+
+
+def test_a_car_on_both_sides_is_refused(coco, tmp_path):
+    from dataclasses import replace
+
+    from surfacedefect.annotations import read_coco
+    from surfacedefect.training.recipe import AnnotatedFolder, train_model
+
+    data, images = coco
+    read = read_coco(data)
+    cars = tmp_path / "cars.json"
+    write_coco(cars, Dataset(read.categories, tuple(replace(one, group="car 7") for one in read.images)))
+    folder = AnnotatedFolder(cars, images)
+    with pytest.raises(sd.TrainingError, match="such as 'car 7'"):
+        train_model(folder, tmp_path / "a.onnx", config=TINY, validation=folder)
+
+
+def test_false_alarms_of_an_earlier_model_are_looked_for_once(coco, tmp_path):
+    from surfacedefect.training.recipe import collect_negatives
+
+    data, images = coco
+    pictures = read_pictures(data, images, kinds=("scratch", "dent"))
+    pictures[1].image[70:80, 30:60] = 255
+    card = sd.ModelCard(name="bright", kinds=("scratch",), window_px=64, overlap_px=16)
+    bright = sd.FunctionPredictor(lambda windows: (windows[..., 0] > 200).astype(np.float32)[:, None], card=card)
+    kept = tmp_path / "run" / "negatives.json"
+    (found,) = collect_negatives(bright, pictures, kept)
+    assert found.picture == 1 and 70 <= found.y <= 80
+    assert collect_negatives(tmp_path / "no-such.onnx", pictures[::-1], kept) == [found._replace(picture=0)]
 
 
 def test_a_training_without_pictures_or_with_half_a_validation_is_refused(coco, tmp_path):

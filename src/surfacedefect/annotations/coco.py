@@ -17,6 +17,7 @@ from typing import Any
 import shapely
 from shapely.geometry import MultiPolygon, Polygon, mapping, shape
 
+from surfacedefect._checks import is_whole
 from surfacedefect._words import shortened, type_name
 from surfacedefect.annotations import _rle
 from surfacedefect.annotations.record import AnnotatedImage, Dataset, Region
@@ -65,9 +66,9 @@ def read_coco(path: str | Path, *, images_dir: str | Path | None = None) -> Data
         where = f"{shortened(source)}: annotation {_name(entry, index)}"
         _need(entry, "image_id", "category_id", where=where)
         image_id, category_id = entry["image_id"], entry["category_id"]
-        if not _is_whole(image_id) or image_id not in images:
+        if not is_whole(image_id) or image_id not in images:
             raise AnnotationError(f"{where} belongs to picture {image_id!r}, but no picture of the file has that id")
-        if not _is_whole(category_id) or category_id not in kinds:
+        if not is_whole(category_id) or category_id not in kinds:
             raise AnnotationError(f"{where} is of category {category_id!r}; expected one of {kinds}")
         regions[image_id].append(_region(entry, kind=kinds[category_id], image=images[image_id], where=where))
     folder = None if images_dir is None else Path(images_dir)
@@ -157,10 +158,6 @@ def _need(entry: object, *keys: str, where: str) -> None:
         )
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _name(entry: object, index: int) -> str:
     """How a message calls an entry: by its id, or else by its place in the list."""
     return repr(entry["id"]) if isinstance(entry, dict) and "id" in entry else f"number {index + 1}"
@@ -168,7 +165,7 @@ def _name(entry: object, index: int) -> str:
 
 def _new_id(entry: Mapping[str, Any], taken: Mapping[int, object], *, where: str) -> int:
     number = entry["id"]
-    if not _is_whole(number):
+    if not is_whole(number):
         raise AnnotationError(f"{where}: the id is {number!r}; expected a whole number")
     if number in taken:
         raise AnnotationError(f"{where}: the id {number} stands twice; expected each once")
@@ -268,7 +265,7 @@ def _from_rle(
         counts = _rle.decompress(counts) if isinstance(counts, str) else counts
     except AnnotationError as error:
         raise AnnotationError(f"{where}: {error}") from error
-    if not isinstance(counts, list) or not all(_is_whole(count) and count >= 0 for count in counts):
+    if not isinstance(counts, list) or not all(is_whole(count) and count >= 0 for count in counts):
         raise AnnotationError(f"{where}: the counts of the RLE are not a list of whole numbers of at least 0")
     if sum(counts) != image.width * image.height:
         raise AnnotationError(

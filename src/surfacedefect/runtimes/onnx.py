@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from surfacedefect._machine import usable_cores
 from surfacedefect._words import shortened
 from surfacedefect.card import ModelCard
 from surfacedefect.errors import ModelError, require
@@ -26,13 +26,6 @@ def choose_providers(available: Sequence[str]) -> list[str]:
     ['CPUExecutionProvider']
     """
     return [name for name in PREFERRED_PROVIDERS if name in available]
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 class OnnxPredictor:

@@ -41,13 +41,6 @@ def reuse_freed_memory() -> None:
         mallopt(_M_MMAP_THRESHOLD, 1 << 25)
 
 
-def usable_cores() -> int:
-    """Count the cores that this process may use, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
 def in_processes(
     task: Callable[[Job], object], jobs: Sequence[Job], *, workers: int, told: Callable[[], None] | None = None
 ) -> None:

@@ -61,8 +61,7 @@ def cut(
     if not near.any():
         return None
     if not near.all():
-        samples = Samples(*(getattr(samples, name)[near] for name in Samples.__dataclass_fields__))
-        col, row = col[near], row[near]
+        samples, col, row = samples.only(near), col[near], row[near]
     middle = float(samples.x.mean()), float(samples.y.mean())
     scale = np.float32(view.px_per_mm(*middle, 0.0) * view.px_per_mm(*middle, np.pi / 2))
     area = samples.area_mm2 * scale

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from surfacedefect.synthetic.coats import Cut, Wear, cut
 from surfacedefect.synthetic.dents import Bump
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.synthetic.geometry import Float, View
 from surfacedefect.synthetic.paints import Paint
 from surfacedefect.synthetic.strokes import (
@@ -85,7 +86,7 @@ def random_wear(rng: np.random.Generator, *, foreign: bool) -> Wear:
 
 def line_scratch(
     rng: np.random.Generator, xy_mm: tuple[float, float], *, view: View, paint: Paint, length_mm: float,
-    width_mm: float, lines: int = 1, broken: bool | None = None,
+    width_mm: float, lines: int = 1,
 ) -> Damage | None:  # fmt: skip
     """Draw one scratch, or several side by side that one rough edge left; None when it misses the picture."""
     sample = _SAMPLE_PX * view.mm_per_px
@@ -103,7 +104,7 @@ def line_scratch(
             begin, end = sorted(rng.uniform(0, 1, 2))
             part = slice(int(begin * 0.7 * first.t.size), max(8, int((0.4 + 0.6 * end) * first.t.size)))
             path, own = first.beside(gap.astype(np.float32), part), width_mm * float(rng.uniform(0.3, 1.0))
-        lifted = bool(rng.random() < (0.25 if own < 0.6 else 0.05)) if broken is None else broken
+        lifted = bool(rng.random() < (0.25 if own < 0.6 else 0.05))
         width, pressure = line_profile(rng, path, own, broken=lifted and path.t.size > 30)
         depth = pressure * np.float32(deepest * (own / width_mm) ** 0.5)
         centres.append(_centre_line(view, path, width))
@@ -142,13 +143,13 @@ def scuff(
 
     What would cover more than about a million pixels is made smaller.
     """
-    width = length_mm * float(np.exp(rng.uniform(np.log(0.06), np.log(0.5))))
+    width = length_mm * log_uniform(rng, 0.06, 0.5)
     sample = _SCUFF_SAMPLE_PX * view.mm_per_px
     smaller = min(1.0, float(np.sqrt(_MOST_SAMPLES * sample**2 / (length_mm * width))))
     length_mm, width = length_mm * smaller, width * smaller
     angle, bend = float(rng.uniform(0, 2 * np.pi)), float(rng.normal(0, 0.25))
-    depth = float(np.exp(rng.uniform(np.log(20), np.log(170))))
-    fine = float(np.exp(rng.uniform(np.log(0.05), np.log(0.6))))
+    depth = log_uniform(rng, 20, 170)
+    fine = log_uniform(rng, 0.05, 0.6)
     passes = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
     density = float(rng.uniform(0.08, 0.8)) / passes
     found = []
@@ -241,7 +242,7 @@ def _crater(rng: np.random.Generator, xy_mm: tuple[float, float], radius_mm: flo
     # noise over the angle must close up
     seam = (np.abs(theta) / np.float32(np.pi)) ** 4
     r = np.hypot(u, v) / (outline * (1 - seam) + seam)
-    deepest = float(np.exp(rng.uniform(np.log(40), np.log(220))))
+    deepest = log_uniform(rng, 40, 220)
     uneven = smooth_noise(rng, u * np.float32(1.3) + v * np.float32(0.4), lowest=1, waves=5)
     uneven = uneven * smooth_noise(rng, v * np.float32(1.2) - u * np.float32(0.5), lowest=1, waves=5)
     # the clear coat flakes off farther out than what is below it
@@ -252,15 +253,12 @@ def _crater(rng: np.random.Generator, xy_mm: tuple[float, float], radius_mm: flo
     rim = np.float32(-0.12 * min(deepest, 60)) * np.exp(-(((r - np.float32(1.08)) / np.float32(0.06)) ** 2))
     depth = np.where(r < 1, depth, np.where(r < reach, rim, 0))
     pitch = 2 * reach * radius_mm / n
-    down, across = np.gradient(depth * np.float32(-1e-3 / pitch)) if n > 1 else (depth * 0, depth * 0)
+    down, across = np.gradient(depth * np.float32(-1e-3 / pitch))
     angle = rng.uniform(0, 2 * np.pi)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     stretch = float(v.max() / u.max())
     x, y = u * np.float32(radius_mm), v * np.float32(radius_mm)
-    grain = uneven
-    area = np.full(depth.shape, pitch * pitch * stretch, np.float32)
-    values = (
-        x * cos - y * sin + np.float32(xy_mm[0]), x * sin + y * cos + np.float32(xy_mm[1]), depth,
-        across * cos - down * sin, across * sin + down * cos, area, grain,
+    return Samples.flat(
+        depth.shape, x * cos - y * sin + np.float32(xy_mm[0]), x * sin + y * cos + np.float32(xy_mm[1]), depth,
+        across * cos - down * sin, across * sin + down * cos, np.float32(pitch * pitch * stretch), uneven,
     )  # fmt: skip
-    return Samples(*(np.asarray(np.broadcast_to(value, depth.shape).ravel(), np.float32) for value in values))

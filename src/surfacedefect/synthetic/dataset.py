@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import numbers
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
@@ -22,13 +21,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from shapely.geometry import mapping, shape
 
+from surfacedefect._checks import expect, is_whole
 from surfacedefect._files import atomic_path, check_folder, write_json
+from surfacedefect._machine import usable_cores
 from surfacedefect._progress import window_bar
 from surfacedefect._version import __version__
 from surfacedefect.annotations import AnnotatedImage, Dataset, Region, write_coco
 from surfacedefect.card import sha256_of
 from surfacedefect.errors import OptionError, OutputError
-from surfacedefect.synthetic._workers import WorkerDiedError, in_processes, usable_cores
+from surfacedefect.synthetic._workers import WorkerDiedError, in_processes
 from surfacedefect.synthetic.camera import encode_jpeg
 from surfacedefect.synthetic.config import FIRST_BENCHMARK_SEED, SyntheticConfig
 from surfacedefect.synthetic.render import SyntheticScan, render_scan
@@ -207,7 +208,10 @@ def _run(
         raise OptionError(f"both preset {preset!r} and a config are given; expected one of them, leave the other out")
     count, seed = _whole("count", count, least=1), _whole("seed", seed, least=0)
     if config is None:
-        preset, config = _preset("rental" if preset is None else preset)
+        from surfacedefect.synthetic.presets import preset as config_of
+
+        preset = "rental" if preset is None else preset
+        config = config_of(preset)
         seed = _first_seed(preset, seed=seed, count=count)
         config = config if size is None else _resized(preset, config, size)
     elif size is not None:
@@ -219,14 +223,6 @@ def _run(
     if seed + count > 2**63:
         raise OptionError(f"the last seed would be {seed + count - 1}; expected at most 2**63 - 1: take a smaller seed")
     return _Run(Path(out), range(seed, seed + count), preset, config, format)
-
-
-def _preset(name: str) -> tuple[str, SyntheticConfig]:
-    from surfacedefect.synthetic.presets import PRESETS, preset
-
-    if name not in PRESETS:
-        raise OptionError(f"preset is {name!r}; expected one of {', '.join(PRESETS)}")
-    return name, preset(name)
 
 
 def _resized(preset: str, config: SyntheticConfig, size: Mapping[str, int]) -> SyntheticConfig:
@@ -248,9 +244,8 @@ def _first_seed(preset: str, *, seed: int, count: int) -> int:
     return seed + first if bench else seed
 
 
-def _whole(name: str, value: object, *, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise OptionError(f"{name} is {value!r}; expected a whole number, {least} or more")
+def _whole(name: str, value: Any, *, least: int) -> int:
+    expect(is_whole(value) and value >= least, name, value, f"a whole number, {least} or more")
     return int(value)
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.synthetic.geometry import Float, View
 
 DentSort = Literal["ding", "round dent", "crease dent", "hail dent"]
@@ -66,11 +67,8 @@ class Dent:
             bowl *= 1 + np.float32(self.fold) * (np.float32(0.5) - sharp) * inside
         return np.asarray(np.float32(-self.depth_mm) * bowl, np.float32)
 
-    def covers(self, x: Float, y: Float) -> NDArray[np.bool_]:
-        """Which of these points are dented: where the bowl without its rim is deeper than 0.1 micrometres."""
-        return self._covers(self._scaled(x, y)[0])
-
     def _covers(self, r2: Float) -> NDArray[np.bool_]:
+        """Which points are dented: where the bowl without its rim is deeper than 0.1 micrometres."""
         return np.asarray(abs(self.depth_mm) * (1 - r2) ** 3 > _EDGE_MM)
 
     def press(
@@ -149,9 +147,9 @@ def random_dent(
     Depths are about those met in paintless dent repair: hail 0.05-0.7 mm, door dings 0.05-1 mm, larger ones to 3 mm.
     """
     radii, aspects, steepness, outward = _SIZES[sort]
-    long = min(float(np.exp(rng.uniform(*np.log(radii)))) * scale, most_mm)
+    long = min(log_uniform(rng, *radii) * scale, most_mm)
     short = long * float(rng.uniform(*aspects))
-    depth = short * float(np.exp(rng.uniform(*np.log(steepness))))
+    depth = short * log_uniform(rng, *steepness)
     even = sort == "hail dent"
     harmonics = [(0.10 * rng.normal() / k, rng.uniform(0, 2 * np.pi)) for k in range(1, 5)]
     return Dent(

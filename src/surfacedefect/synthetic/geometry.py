@@ -118,6 +118,12 @@ class View:
         return float(np.arccos((down / length).clip(-1, 1)).max())
 
     @property
+    def extent_mm(self) -> float:
+        """Longer side of the footprint."""
+        x0, y0, x1, y1 = self.footprint
+        return max(x1 - x0, y1 - y0)
+
+    @property
     def footprint(self) -> tuple[float, float, float, float]:
         """Bounding box (x0, y0, x1, y1), in mm, of what the picture sees."""
         u = np.asarray([-0.5, 0.5], np.float32) * np.float32(self.width)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.synthetic.fringe import Fringe
 from surfacedefect.synthetic.geometry import Float, Vector, View
 from surfacedefect.synthetic.noise import NoiseTile
@@ -37,7 +38,7 @@ def random_shadow(rng: np.random.Generator, extent_mm: float) -> Shadow:
     leaves = NoiseTile.random(rng, texel_mm=float(rng.uniform(0.5, 4)), fall=1.4) if rng.random() < 0.5 else None
     return Shadow(
         float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(-0.5, 0.5) * reach),
-        float(np.exp(rng.uniform(np.log(2), np.log(30)))), leaves,
+        log_uniform(rng, 2, 30), leaves,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from surfacedefect._checks import check_number, check_whole, checked_pair
 from surfacedefect.errors import OptionError
 from surfacedefect.synthetic.damage import Damage, chips, line_scratch, scuff
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.synthetic.geometry import Float, View
 from surfacedefect.synthetic.paints import Paint, random_paint
 
@@ -63,7 +64,7 @@ def paint_damage(
     _check(image, rng, count, mm_per_px)
     height, width = image.shape[:2]
     painted, mask = image.copy(), np.zeros((height, width), np.uint8)
-    scale = float(np.exp(rng.uniform(np.log(0.08), np.log(1.2)))) if mm_per_px is None else mm_per_px
+    scale = log_uniform(rng, 0.08, 1.2) if mm_per_px is None else mm_per_px
     view = View.looking((width, height), mm_per_px=scale, distance_mm=20 * max(width, height) * scale)
     blurs = _blurs(image)
     for _ in range(int(rng.integers(count[0], count[1] + 1))):
@@ -100,13 +101,13 @@ def _random_damage(
     pixel, extent = view.mm_per_px, max(view.width, view.height) * view.mm_per_px
     sort = int(rng.choice(4, p=_SHARES))
     if sort == 2:
-        length = float(np.clip(np.exp(rng.uniform(np.log(12), np.log(180))), 16 * pixel, 1.2 * extent))
+        length = float(np.clip(log_uniform(rng, 12, 180), 16 * pixel, 1.2 * extent))
         return [scuff(rng, xy, view=view, paint=paint, length_mm=length)]
     if sort == 3:
         count, scale = int(rng.integers(1, 5)), max(1.0, 3 * pixel)
         return chips(rng, xy, view=view, paint=paint, count=count, spread_mm=12 * pixel, scale=scale)
-    width = float(np.clip(np.exp(rng.uniform(np.log(0.06), np.log(1.6))), 0.5 * pixel, 14 * pixel))
-    length = float(np.clip(np.exp(rng.uniform(np.log(4), np.log(200))), (8 * pixel + 3 * width), 1.2 * extent))
+    width = float(np.clip(log_uniform(rng, 0.06, 1.6), 0.5 * pixel, 14 * pixel))
+    length = float(np.clip(log_uniform(rng, 4, 200), (8 * pixel + 3 * width), 1.2 * extent))
     lines = int(rng.integers(2, 7)) if sort == 1 else 1
     return [line_scratch(rng, xy, view=view, paint=paint, length_mm=length, width_mm=width, lines=lines)]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.synthetic.geometry import Float
 from surfacedefect.synthetic.waves import Waves
 
@@ -88,7 +89,7 @@ def random_panel(rng: np.random.Generator, extent_mm: float, *, mm_per_px: float
     What matters for the look is how far the panel turns across the picture: 6 to 50 degrees, log-uniform, as long as
     its radius stays above 150 mm. Waves too short for the pixels are left out.
     """
-    turn = np.exp(rng.uniform(np.log(0.1), np.log(0.9)))
+    turn = log_uniform(rng, 0.1, 0.9)
     turns = np.asarray([turn, turn * rng.uniform(0.1, 1)])[rng.permutation(2)]
     curvature = np.minimum(turns / extent_mm, 1 / 150) * (-1 if rng.random() < 0.9 else 1)
     creases = []
@@ -99,7 +100,7 @@ def random_panel(rng: np.random.Generator, extent_mm: float, *, mm_per_px: float
             Crease(
                 angle=angle, offset_mm=float(rng.uniform(-0.6, 0.6) * extent_mm),
                 bend_per_mm=float(rng.normal(0, 0.1) / max(extent_mm, 300)), slope=float(rng.normal(0, 0.13)),
-                width_mm=float(np.exp(rng.uniform(np.log(3), np.log(30)))),
+                width_mm=log_uniform(rng, 3, 30),
             )
         )  # fmt: skip
     resprayed = rng.random() < 0.05
@@ -109,5 +110,5 @@ def random_panel(rng: np.random.Generator, extent_mm: float, *, mm_per_px: float
         creases=tuple(creases),
         wavy=Waves.random(rng, count=12, shortest=60, longest=240), wavy_slope=float(rng.uniform(0.0005, 0.004)),
         peel=Waves.random(rng, count=36, shortest=shortest, longest=max(12.0, 1.5 * shortest), rise=1.3),
-        peel_slope=0.003 if resprayed else float(np.exp(rng.uniform(np.log(0.0002), np.log(0.0012)))),
+        peel_slope=0.003 if resprayed else log_uniform(rng, 0.0002, 0.0012),
     )  # fmt: skip

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from surfacedefect._checks import expect, is_whole
 from surfacedefect.errors import OptionError
 from surfacedefect.synthetic.camera import Camera, jpeg_round_trip
 from surfacedefect.synthetic.config import WIDEST_SCRATCH_PX, SyntheticConfig
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.synthetic.geometry import Float
 from surfacedefect.synthetic.scene import Scene, random_scene, stream
 from surfacedefect.synthetic.shading import Shaded, preview, shade
@@ -114,11 +116,10 @@ def render_window(seed: int, *, size: int = 512, config: SyntheticConfig | None 
     >>> render_window(7, size=128).image.shape
     (128, 128, 3)
     """
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 64 <= size <= 2048:
-        raise OptionError(f"size is {size!r}; expected a whole number from 64 to 2048 px")
+    expect(is_whole(size) and 64 <= size <= 2048, "size", size, "a whole number from 64 to 2048 px")
     config, seed = _config(config, _WINDOWS), _seed(seed)
     rng = stream(seed, "window")
-    mm_per_px = float(np.exp(rng.uniform(np.log(0.08), np.log(2.0))))
+    mm_per_px = log_uniform(rng, 0.08, 2.0)
     counts = {name: getattr(config, name) for name in ("scratches", "chips", "scuffs", "dents", "hail")}
     if rng.random() < 0.25:
         counts = dict.fromkeys(counts, (0, 0))
@@ -133,7 +134,7 @@ def render_window(seed: int, *, size: int = 512, config: SyntheticConfig | None 
         scratch_width_mm=(thinnest, widest), scratch_length_mm=(shortest, config.scratch_length_mm[1]),
         damage_scale=float(np.clip(config.damage_scale * (mm_per_px / 0.12) ** 0.5, 0.1, 10)),
         tilt_degrees=(0.0, float(rng.choice([10.0, 30.0, 60.0]))),
-        distance_mm=float(np.clip(np.exp(rng.uniform(np.log(300), np.log(2500))), 2.5 * size * mm_per_px, 20_000)),
+        distance_mm=float(np.clip(log_uniform(rng, 300, 2500), 2.5 * size * mm_per_px, 20_000)),
         jpeg_quality=int(rng.integers(60, 98)) if rng.random() < 0.8 else None,
     )  # fmt: skip
     scene = random_scene(seed, config, environment_size=_WINDOW_LIGHT)
@@ -141,8 +142,7 @@ def render_window(seed: int, *, size: int = 512, config: SyntheticConfig | None 
 
 
 def _seed(seed: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise OptionError(f"seed is {seed!r}; expected a whole number from 0 to 2**63 - 1")
+    expect(is_whole(seed) and 0 <= seed < 2**63, "seed", seed, "a whole number from 0 to 2**63 - 1")
     return int(seed)
 
 
@@ -169,7 +169,8 @@ def _photograph(
         balance = _white_balance(scene)
         camera = Camera.random(stream(seed, "camera"), preview(scene) * balance, look=config.camera)
         camera = replace(camera, gain=camera.gain * balance)
-    depths = view.depth(*(np.asarray(c, np.float32) for c in zip(*_corners(scene), strict=True)))
+    corners = np.meshgrid(np.asarray([0, view.width], np.float32), np.asarray([0, view.height], np.float32))
+    depths = view.depth(*view.points(*corners))
     camera = camera.at_depths(float(depths.min()), float(depths.max()))
     grain_rng, noise_rng = stream(seed, "grain"), stream(seed, "noise")
     image = np.empty((view.height, view.width, 3), np.uint8)
@@ -201,11 +202,6 @@ def _white_balance(scene: Scene) -> Float:
     if environment.sun is not None:
         light += environment.sun.irradiance * (max(0.0, environment.sun.direction[2]) / np.pi)
     return np.asarray((light.mean() / light) ** _BALANCED, np.float32)
-
-
-def _corners(scene: Scene) -> list[tuple[float, float]]:
-    width, height = scene.view.width, scene.view.height
-    return [scene.view.point(col, row) for col in (0, width) for row in (0, height)]
 
 
 class _Held:

@@ -17,6 +17,7 @@ from surfacedefect.synthetic.config import SyntheticConfig
 from surfacedefect.synthetic.damage import Damage, chips, line_scratch, scuff
 from surfacedefect.synthetic.dents import DentSort, pressed, random_dent
 from surfacedefect.synthetic.dirt.contamination import Film, random_drops, random_films, random_specks
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.synthetic.geometry import View
 from surfacedefect.synthetic.lighting import Lighting, random_falloff, random_shadow, reflected_range
 from surfacedefect.synthetic.paints import Paint, random_paint
@@ -63,8 +64,7 @@ def random_scene(seed: int, config: SyntheticConfig, *, environment_size: int) -
             f"expected at most {np.degrees(_STEEPEST):.0f}: make tilt_degrees (to {config.tilt_degrees[1]:g}) or "
             f"the picture smaller, or distance_mm ({config.distance_mm:g}) larger"
         )
-    x0, y0, x1, y1 = footprint = view.footprint
-    extent = max(x1 - x0, y1 - y0)
+    footprint, extent = view.footprint, view.extent_mm
     panel = random_panel(stream(seed, "panel"), extent, mm_per_px=config.mm_per_px)
     paint = random_paint(stream(seed, "paint"), config.paints)
     share = config.lookalikes
@@ -100,10 +100,8 @@ def _random_lighting(
         size=size,
     )
     shaded = environment.sun is not None and rng.random() < 0.4 * config.lookalikes
-    x0, y0, x1, y1 = view.footprint
-    extent = max(x1 - x0, y1 - y0)
-    shadow = random_shadow(rng, extent) if shaded else None
-    falloff = random_falloff(rng, extent)
+    shadow = random_shadow(rng, view.extent_mm) if shaded else None
+    falloff = random_falloff(rng, view.extent_mm)
     return Lighting(view, paint, environment, config.fringe, shadow, falloff)
 
 
@@ -126,13 +124,13 @@ def _random_damages(
     low, high = config.scratch_width_mm
     fine = float(np.clip(1.9 * config.mm_per_px, low, high))  # mean width that counts as a hairline
     for k in range(scratches):
-        width = _log_uniform(rng, low, fine if k < thin else high)
+        width = log_uniform(rng, low, fine if k < thin else high)
         found.append(line_scratch(
-            rng, next(places), view=view, paint=paint, length_mm=_log_uniform(rng, *config.scratch_length_mm),
+            rng, next(places), view=view, paint=paint, length_mm=log_uniform(rng, *config.scratch_length_mm),
             width_mm=width, lines=int(rng.integers(2, 7)) if rng.random() < config.groups else 1,
         ))  # fmt: skip
     for _ in range(scuffs):
-        length = _log_uniform(rng, 12, 180) * config.damage_scale
+        length = log_uniform(rng, 12, 180) * config.damage_scale
         found.append(scuff(rng, next(places), view=view, paint=paint, length_mm=length))
     for size in chip_groups:
         spread = float(rng.uniform(3, 30)) * config.damage_scale
@@ -167,13 +165,9 @@ def _dent(
     if not hail and rng.random() < 0.25:  # what dented it hurt the paint too
         found.append(line_scratch(
             rng, xy, view=view, paint=paint, length_mm=float(size[0] * rng.uniform(0.3, 0.9)),
-            width_mm=_log_uniform(rng, *config.scratch_width_mm), lines=int(rng.integers(1, 4)),
+            width_mm=log_uniform(rng, *config.scratch_width_mm), lines=int(rng.integers(1, 4)),
         ))  # fmt: skip
     return found
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _split(rng: np.random.Generator, total: int) -> list[int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from surfacedefect.synthetic.geometry import Float
 
@@ -57,9 +58,22 @@ class Samples:
     def joined(parts: list[Samples]) -> Samples:
         """Put several together, or none."""
         if not parts:
-            return Samples(*(np.empty(0, np.float32) for _ in Samples.__dataclass_fields__))
-        names = ("x", "y", "depth_um", "slope_x", "slope_y", "area_mm2", "grain")
-        return Samples(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+            return Samples.flat((0,), *[np.zeros(1, np.float32)] * 7)
+        return Samples(*(np.concatenate(column) for column in zip(*(p.columns for p in parts), strict=True)))
+
+    @staticmethod
+    def flat(shape: tuple[int, ...], *columns: ArrayLike) -> Samples:
+        """Take the columns from arrays that can be broadcast to this shape."""
+        return Samples(*(np.asarray(np.broadcast_to(column, shape).ravel(), np.float32) for column in columns))
+
+    @property
+    def columns(self) -> tuple[Float, ...]:
+        """Its arrays, in order."""
+        return self.x, self.y, self.depth_um, self.slope_x, self.slope_y, self.area_mm2, self.grain
+
+    def only(self, keep: NDArray[np.bool_]) -> Samples:
+        """Give those that are kept; bool (n,)."""
+        return Samples(*(column[keep] for column in self.columns))
 
 
 def smooth_noise(rng: np.random.Generator, position: Float, *, lowest: float = 1.0, waves: int = 4) -> Float:
@@ -119,19 +133,19 @@ def groove(rng: np.random.Generator, path: Path, *, width_mm: Float, depth_um: F
     across = max(1, int(np.ceil(widest / sample_mm)))
     s = np.asarray(((np.arange(across) + 0.5) / across * 2 - 1) * reach, np.float32)
     half = width_mm[:, None] / np.float32(2 * reach)
+    offset = s * half
     section, steepness = _section(s)
     if across > 6:  # the tool's edge is not smooth: finer grooves in the groove
         fine = streaks(rng, path.t.size, across, fine=max(1.5, across / 9), along=60)
         section = section * np.where(np.abs(s) < 1, (1 + np.float32(0.35) * fine).clip(0.15, 2), 1)
         grain = fine
-    else:
-        grain = np.broadcast_to(smooth_noise(rng, path.t, lowest=8)[:, None], (path.t.size, across))
-    depth = depth_um[:, None] * section
-    offset = s * half
-    if across > 6:  # paint flakes off along one side
+        # paint flakes off along one side
         side = np.float32(rng.choice([-1.0, 1.0]))
         flaked = streaks(rng, 1, path.t.size, fine=5, along=1)[0] * np.float32(rng.uniform(0, 0.15))
         offset = offset * (1 + (flaked[:, None] * (side * s).clip(0, 1)).clip(-0.4, 0.4))
+    else:
+        grain = smooth_noise(rng, path.t, lowest=8)[:, None]
+    depth = depth_um[:, None] * section
     slope = np.where(half > 0, depth_um[:, None] * np.float32(1e-3) * -steepness / np.maximum(half, 1e-4), 0)
     return _laid(path, offset, depth, slope, half * np.float32(2 * reach / across), grain)
 
@@ -181,8 +195,7 @@ def scrape(
     offset = np.broadcast_to(s * np.float32(width_mm / 2), depth.shape)
     area = np.full((path.t.size, 1), width_mm / across, np.float32)
     samples = _laid(path, offset, depth, slope.clip(-0.3, 0.3), area, grain)
-    touched = samples.depth_um > 0
-    return Samples(*(getattr(samples, name)[touched] for name in Samples.__dataclass_fields__))
+    return samples.only(samples.depth_um > 0)
 
 
 def _normal_quantile(share: float) -> float:
@@ -193,13 +206,11 @@ def _normal_quantile(share: float) -> float:
 
 def _laid(path: Path, offset: Float, depth: Float, slope: Float, spacing: Float, grain: Float) -> Samples:
     """Lay samples (n, across), given by their distance from the path, on the panel."""
-    shape = depth.shape
     nx, ny = path.normal_x[:, None], path.normal_y[:, None]
-    values = (
-        path.x[:, None] + nx * offset, path.y[:, None] + ny * offset, depth, nx * slope, ny * slope,
-        np.broadcast_to(spacing * np.float32(path.step_mm), shape), np.broadcast_to(grain, shape),
+    return Samples.flat(
+        depth.shape, path.x[:, None] + nx * offset, path.y[:, None] + ny * offset, depth, nx * slope, ny * slope,
+        spacing * np.float32(path.step_mm), grain,
     )  # fmt: skip
-    return Samples(*(np.asarray(np.broadcast_to(v, shape).ravel(), np.float32) for v in values))
 
 
 def streaks(

@@ -162,12 +162,18 @@ def _strength(
         return float(np.quantile(np.abs(contrast.ravel()[pixels].astype(np.float32)), 0.8))
     from scipy.ndimage import uniform_filter
 
-    left, top, right, bottom = box
-    width = contrast.shape[1]
-    here = contrast[top:bottom, left:right].astype(np.float32)
-    at = pixels // width - top, pixels % width - left
+    here, at = _around(pixels, box, contrast)
     joined = np.abs(uniform_filter(here, _DENT_NEAR, mode="nearest"))[at]
     return float(max(np.quantile(np.abs(here[at]), 0.95), 2 * np.quantile(joined, 0.95)))
+
+
+def _around(
+    pixels: NDArray[np.int64], box: tuple[int, int, int, int], contrast: NDArray[np.float16]
+) -> tuple[Float, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Give the contrast inside the box, and where in it the pixels lie."""
+    left, top, right, bottom = box
+    width = contrast.shape[1]
+    return contrast[top:bottom, left:right].astype(np.float32), (pixels // width - top, pixels % width - left)
 
 
 def _visible_pieces(
@@ -177,13 +183,10 @@ def _visible_pieces(
 
     if pixels.size == 0:
         return pixels
-    left, top, right, bottom = box
-    width = contrast.shape[1]
-    at = pixels // width - top, pixels % width - left
-    own = np.zeros((bottom - top, right - left), np.float32)
+    here, at = _around(pixels, box, contrast)
+    own = np.zeros_like(here)
     own[at] = 1
-    here = np.abs(contrast[top:bottom, left:right].astype(np.float32))
-    near = uniform_filter(own * here, _NEAR, mode="constant")
+    near = uniform_filter(own * np.abs(here), _NEAR, mode="constant")
     near /= np.maximum(uniform_filter(own, _NEAR, mode="constant"), np.float32(1e-3))
     pieces, _ = label((near >= LEAST_VISIBLE) & (own > 0), np.ones((3, 3)))
     sizes = np.bincount(pieces.ravel())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from surfacedefect.synthetic.dirt.litter import Box, colour, somewhere
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.synthetic.geometry import Float
 from surfacedefect.synthetic.noise import NoiseTile
 
@@ -243,7 +244,7 @@ def _hanging(rng: np.random.Generator, *, texel_mm: float, fall: float, stretch:
 
 
 def _wipe(rng: np.random.Generator, box: Box) -> Wipe:
-    radius = float(np.exp(rng.uniform(np.log(80), np.log(900))))
+    radius = log_uniform(rng, 80, 900)
     half = float(rng.uniform(6, 35))
     return _arc(rng, box, radius, half, float(rng.uniform(15, 90) / radius), float(rng.uniform(0.3, 0.95)))
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.synthetic.geometry import Float, View
 from surfacedefect.synthetic.noise import NoiseTile
 from surfacedefect.synthetic.splat import Layer
@@ -78,7 +79,7 @@ def _looked_up(stamp: Stamp, col: Float, row: Float) -> tuple[NDArray[np.intp], 
 
 def sticker(rng: np.random.Generator, view: View) -> Layer:
     """Draw a label: paper or coloured film, with print, bars or a picture; its edge a little dirty."""
-    wide = float(np.exp(rng.uniform(np.log(15), np.log(80))))
+    wide = log_uniform(rng, 15, 80)
     size = wide, float(np.clip(wide * rng.uniform(0.3, 1.1), 8, 60))
     texel, w, h = _texels(view, size)
     round_one = rng.random() < 0.2
@@ -129,7 +130,7 @@ def _print_on(
         draw.bitmap((int(x0), int(y0)), code.resize((int(side) + 1, int(side) + 1), Image.Resampling.NEAREST), fill=ink)
         x0 += side + 1.5 / texel
     while y0 < y1 - 1.2 / texel and x0 < x1 - 4 / texel:
-        high = min(float(np.exp(rng.uniform(np.log(1.2), np.log(9)))) / texel, y1 - y0)
+        high = min(log_uniform(rng, 1.2, 9) / texel, y1 - y0)
         words = "".join(rng.choice(list(_LETTERS + "0123456789  "), int(rng.integers(3, 22))))
         if high >= 4:  # px; below it no letter can be made out
             font = ImageFont.load_default(size=float(high))
@@ -141,7 +142,7 @@ def _print_on(
 
 def chalk(rng: np.random.Generator, view: View) -> Layer:
     """Draw what adjusters write on cars: a cross, a ring, an arrow, a letter, in crumbly wax or chalk."""
-    side = float(np.exp(rng.uniform(np.log(20), np.log(90))))
+    side = log_uniform(rng, 20, 90)
     texel, w, h = _texels(view, (side, side), finest=0.15)
     width = int(max(1, min(rng.uniform(1.2, 3.5), side / 15) / texel))
     canvas = Image.new("L", (w, h), 0)
@@ -182,7 +183,7 @@ def _sign(rng: np.random.Generator) -> list[list[tuple[float, float]]]:
 
 def dropping(rng: np.random.Generator, view: View) -> Layer:
     """Draw a bird's dropping: white paste around an olive core, splashed to one side and run down."""
-    wide = float(np.exp(rng.uniform(np.log(8), np.log(35))))
+    wide = log_uniform(rng, 8, 35)
     size = wide, wide * float(rng.uniform(1.2, 2))
     canvas = _Canvas.of(rng, view, size, bend=0.03)
     splash = canvas.oval(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.synthetic.geometry import Float
 from surfacedefect.synthetic.noise import NoiseTile
 from surfacedefect.synthetic.parts.materials import Look, Rgb, coloured, random_texture, seen, textured
@@ -134,7 +135,7 @@ def random_ground(
     """
     lighter = float(rng.normal(0.1, 0.35)) / extent
     shading = lighter * float(np.cos(angle)), lighter * float(np.sin(angle)) + float(rng.normal(0, 0.2)) / extent
-    blur = extent * float(np.exp(rng.uniform(np.log(0.003), np.log(0.015))))
+    blur = extent * log_uniform(rng, 0.003, 0.015)
     if not floor:
         ground = replace(_wall(rng), dark=float(rng.uniform(0, 0.3)), dark_mm=float(rng.uniform(0.02, 0.2)) * extent)
         if rng.random() < 0.5:
@@ -151,7 +152,7 @@ def random_ground(
         near=float(rng.uniform(0, 0.5)) / max(extent, 200.0),
         flat=float(rng.uniform(1, 2.5)),
         shading=shading, blur_mm=blur, car=edge,
-        dark=float(rng.uniform(0.25, 0.95)), dark_mm=float(np.exp(rng.uniform(np.log(0.02), np.log(0.25)))) * extent,
+        dark=float(rng.uniform(0.25, 0.95)), dark_mm=log_uniform(rng, 0.02, 0.25) * extent,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.synthetic.places.furniture import (
     cables,
     car_front,
@@ -127,7 +128,7 @@ def _room(scene: Scene, rng: np.random.Generator, wall_rgb: tuple[float, float],
 
 def _lamp(rng: np.random.Generator, low: float, high: float) -> NDArray[np.float64]:
     """Radiance of a lamp: neutral to warm, log-uniform in brightness."""
-    bright = np.exp(rng.uniform(np.log(low), np.log(high)))
+    bright = log_uniform(rng, low, high)
     return np.asarray(bright * np.asarray([1, rng.uniform(0.93, 1), rng.uniform(0.82, 1.03)]))
 
 
@@ -207,7 +208,7 @@ def _lobes(
     out = []
     for _ in range(count):
         way = rng.standard_normal(3) * [0.8, 0.5, 0.5] + [0, 0.8, 0.2]
-        narrow = float(np.exp(rng.uniform(np.log(1.5), np.log(40))))
+        narrow = log_uniform(rng, 1.5, 40)
         out.append((way / np.linalg.norm(way), narrow, float(rng.uniform(low, high))))
     return out
 
