@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
 from surfacedefect import ModelCard, ModelError, OperatingPoint
 from surfacedefect.card import read_card, sha256_of
 
-POINT = OperatingPoint("scratch", 0.4, 0.7, math.nan, 0.6, 3.5, "somewhere")
-CARD = ModelCard(name="one", kinds=("scratch", "dent"), thresholds={"scratch": 0.4}, operating_points=(POINT,))
+POINT = OperatingPoint("scratch", 0.4, 0.7, math.nan, 0.6, 3.5, "somewhere", {"pixel_recall": (0.5, 0.9)})
+OTHERS = (replace(POINT, threshold=0.6, intervals={}), replace(POINT, kind="dent"), replace(POINT, data="elsewhere"))
+CARD = ModelCard(name="one", kinds=("scratch", "dent"), thresholds={"scratch": 0.4}, operating_points=(POINT, *OTHERS))
 
 
 def test_round_trip():
@@ -19,12 +21,28 @@ def test_round_trip():
     assert again.to_json() == text
     assert again.kinds == CARD.kinds
     assert math.isnan(again.operating_points[0].pixel_precision)
+    for given, read in zip(CARD.operating_points, again.operating_points, strict=True):
+        assert replace(read, pixel_precision=0) == replace(given, pixel_precision=0)
+
+
+def test_figures_of_a_curve_stand_on_one_line():
+    (line,) = (line for line in CARD.to_json().splitlines() if "0.6]" in line and "threshold" in line)
+    assert line.strip() == '"threshold": [0.4, 0.6],'
+
+
+def test_what_was_measured_at_a_threshold():
+    elsewhere = OTHERS[2]
+    assert CARD.measured("scratch") == (POINT, elsewhere)
+    assert CARD.measured("scratch", 0.597) == (OTHERS[0],)
+    assert CARD.measured("scratch", 0.41) == CARD.measured("scratch", 0.61) == CARD.measured("hail") == ()
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "no json", "[]", "{}", '{"name": "a"}', '{"name": "a", "kinds": "s"}', '{"name":"a","kinds":["s"],"new":1}',
-     '{"name": "a", "kinds": ["s"], "operating_points": [{"kind": "s"}]}'],
+     '{"name": "a", "kinds": ["s"], "operating_points": [{"kind": "s"}]}',
+     '{"name": "a", "kinds": ["s"], "operating_points": [{"kind": "s", "data": "d", "threshold": [0.5], '
+     '"pixel_recall": [], "pixel_precision": [1], "regions_found": [1], "false_alarms_per_scan": [1]}]}'],
 )  # fmt: skip
 def test_what_is_no_card_is_refused(text):
     with pytest.raises(ModelError, match="not a model card"):

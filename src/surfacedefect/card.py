@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 from surfacedefect._files import without_nan
 from surfacedefect._words import shortened
 from surfacedefect.errors import ModelError
+
+_FIGURES = ("pixel_recall", "pixel_precision", "regions_found", "false_alarms_per_scan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,14 @@ class OperatingPoint:
         Predicted regions that touch no true damage, a scan.
     data
         What it was measured on, in words.
+    intervals
+        Ends of the 95 % interval of those of the four figures that have one: a bootstrap over cars.
+
+    Examples
+    --------
+    >>> point = OperatingPoint("dent", 0.5, 0.7, 0.6, 0.8, 1.5, "ten cars", {"pixel_recall": (0.6, 0.8)})
+    >>> point.intervals["pixel_recall"]
+    (0.6, 0.8)
     """
 
     kind: str
@@ -42,6 +52,20 @@ class OperatingPoint:
     regions_found: float
     false_alarms_per_scan: float
     data: str
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Say it in a line, intervals in brackets."""
+        found, alarms = self._with_interval("regions_found", ".0%"), self._with_interval("false_alarms_per_scan", ".2g")
+        recall, precision = self._with_interval("pixel_recall", ".2f"), self._with_interval("pixel_precision", ".2f")
+        return (
+            f"{found} of the regions found, {alarms} false alarms a scan, "
+            f"pixel recall {recall}, pixel precision {precision}"
+        )
+
+    def _with_interval(self, name: str, form: str) -> str:
+        ends = self.intervals.get(name)
+        return f"{getattr(self, name):{form}}" + (f" ({ends[0]:{form}} to {ends[1]:{form}})" if ends else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +92,12 @@ class ModelCard:
         Where the last window of a row lies: ``"shift"``, moved back into the scan, or ``"pad"``, filled by reflection.
     sha256
         Hex digest of the weights file; empty for a predictor without one.
-    training, calibration, operating_points
-        How it was made and measured.
+    training
+        How it was made.
+    calibration
+        For each kind ``slope`` and ``offset`` of the log-odds, which the graph applies; see `training.calibration`.
+    operating_points
+        What was measured, at every threshold 1/255 ... 1; those of one kind and one set of data stand together.
 
     Examples
     --------
@@ -117,8 +145,32 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Return the card as JSON text; an undefined figure is ``null``."""
-        record = asdict(self)
-        return json.dumps(without_nan(record), indent=2, ensure_ascii=False) + "\n"
+        record = {item.name: getattr(self, item.name) for item in fields(self)}
+        curves = [without_nan(_columns(points)) for points in _curves(self.operating_points)]
+        text = json.dumps(without_nan({**record, "operating_points": []}), indent=2, ensure_ascii=False) + "\n"
+        empty = '\n  "operating_points": []'
+        return text.replace(empty, empty[:-2] + _one_line_a_figure(curves)) if curves else text
+
+    def measured(self, kind: str, threshold: float | None = None) -> tuple[OperatingPoint, ...]:
+        """Return what was measured at a threshold, one point for each set of data; empty when nothing was.
+
+        Parameters
+        ----------
+        kind
+            Damage kind.
+        threshold
+            In (0, 1]; None takes the default of that kind. Points of up to 1/255 above it count, as maps are no finer.
+
+        Examples
+        --------
+        >>> point = OperatingPoint("dent", 0.5, 0.7, 0.6, 0.8, 1.5, "ten cars")
+        >>> card = ModelCard(name="own", kinds=("dent",), operating_points=(point,))
+        >>> card.measured("dent")[0].false_alarms_per_scan, card.measured("dent", 0.9)
+        (1.5, ())
+        """
+        least = (self.threshold(kind) if threshold is None else threshold) - 1e-9
+        known = [p for p in self.operating_points if p.kind == kind and least <= p.threshold <= least + 1 / 255]
+        return tuple(min(points, key=lambda point: point.threshold) for points in _curves(known))
 
     @classmethod
     def from_json(cls, text: str, *, name: str = "card") -> Self:
@@ -133,22 +185,61 @@ class ModelCard:
             record = json.loads(text)
             if not isinstance(record, dict):
                 raise TypeError(f"found a JSON {type(record).__name__}")
-            points: list[dict[str, Any]] = [
-                {key: math.nan if value is None else value for key, value in point.items()}
-                for point in record.pop("operating_points", ())
-            ]
+            points = tuple(point for curve in record.pop("operating_points", ()) for point in _points(curve))
             kinds = record.pop("kinds")
             if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
                 raise TypeError(f"kinds is {kinds!r}")
             return cls(
                 **record,
                 kinds=tuple(kinds),
-                operating_points=tuple(OperatingPoint(**point) for point in points),
+                operating_points=points,
             )
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(
                 f"{name} is not a model card ({error}); expected the JSON that surfacedefect writes beside its weights"
             ) from error
+
+
+def _curves(points: Iterable[OperatingPoint]) -> list[list[OperatingPoint]]:
+    """Put together what is known of one kind on one set of data."""
+    curves: dict[tuple[str, str], list[OperatingPoint]] = {}
+    for point in points:
+        curves.setdefault((point.kind, point.data), []).append(point)
+    return list(curves.values())
+
+
+def _columns(points: Sequence[OperatingPoint]) -> dict[str, Any]:
+    """Write the points of a curve as one list a figure; an interval as its two ends."""
+    columns: dict[str, Any] = {"kind": points[0].kind, "data": points[0].data}
+    columns |= {name: [getattr(point, name) for point in points] for name in ("threshold", *_FIGURES)}
+    for name in _FIGURES:
+        if any(name in point.intervals for point in points):
+            columns[f"{name}_95"] = [point.intervals.get(name) for point in points]
+    return columns
+
+
+def _points(columns: Mapping[str, Any]) -> Iterator[OperatingPoint]:
+    """Read the points of a curve back."""
+    known = {"kind", "data", "threshold", *_FIGURES}
+    if unknown := set(columns) - known - {f"{name}_95" for name in _FIGURES}:
+        raise KeyError(f"unknown entries {sorted(unknown)} of an operating curve")
+    lists = {name: columns[name] for name in ("threshold", *_FIGURES)}
+    lists |= {name: values for name, values in columns.items() if name.endswith("_95")}
+    for row in zip(*lists.values(), strict=True):
+        values = dict(zip(lists, row, strict=True))
+        yield OperatingPoint(
+            kind=columns["kind"],
+            data=columns["data"],
+            threshold=values["threshold"],
+            **{name: math.nan if values[name] is None else values[name] for name in _FIGURES},
+            intervals={name: tuple(ends) for name in _FIGURES if (ends := values.get(f"{name}_95")) is not None},
+        )
+
+
+def _one_line_a_figure(curves: Sequence[Mapping[str, Any]]) -> str:
+    """Write curves as JSON with each list on a line of its own: there are hundreds of numbers in it."""
+    texts = [",\n      ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in c.items()) for c in curves]
+    return "[\n" + ",\n".join(f"    {{\n      {text}\n    }}" for text in texts) + "\n  ]"
 
 
 def read_card(weights: Path) -> ModelCard:

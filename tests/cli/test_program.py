@@ -173,16 +173,17 @@ def test_training_in_a_pipe_prints_a_line_every_twentieth(capsys: pytest.Capture
 
 def test_operating_points_of_a_model_are_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     point = OperatingPoint("dent", 0.4, 0.7, 0.6, regions_found=0.8, false_alarms_per_scan=1.5, data="ten cars")
+    point = replace(point, intervals={"pixel_recall": (0.65, 0.75)})
     known = {"thresholds": {"dent": 0.4}, "operating_points": (point, replace(point, threshold=0.9, data="other"))}
     card = ModelCard(name="m", kinds=("dent",), summary="for tests", licence="free", **known)
     monkeypatch.setattr("surfacedefect.runtimes.shipped_models", lambda: {"m": card})
     text = run("info").stdout
     for words in (
         "dent from 0.4: 80% of the regions found, 1.5 false alarms",
-        "ten cars",
+        "pixel recall 0.70 (0.65 to 0.75), pixel precision 0.60, on ten cars",
         "for tests",
         "licence: free",
     ):
         assert words in text
     assert "90%" not in text and "other" not in text, "only what is known at the default threshold"
-    assert json.loads(run("info", "--json").stdout)["models"][0]["operating_points"][0]["regions_found"] == 0.8
+    assert json.loads(run("info", "--json").stdout)["models"][0]["operating_points"][0]["regions_found"] == [0.8]

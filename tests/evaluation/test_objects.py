@@ -13,7 +13,8 @@ from shapely.geometry import Polygon, box
 
 from surfacedefect.annotations import Region
 from surfacedefect.errors import EvaluationError, OptionError
-from surfacedefect.evaluation import ObjectCounts, objects_from_map, objects_from_polygons, prepare_truth
+from surfacedefect.evaluation import ObjectCounts, damaged_level, objects_from_map, objects_from_polygons, prepare_truth
+from surfacedefect.evaluation._masks import label, label_pixels
 
 SHAPE = (100, 120)
 Box = tuple[int, int, int, int]
@@ -166,3 +167,25 @@ def test_polygons_with_holes_and_slanted_sides() -> None:
     ring = Polygon(box(20, 20, 60, 60).exterior, [box(22, 22, 58, 58).exterior.coords])
     counts = objects_from_polygons([Region("dent", ring, 0.9)], view((20, 20, 60, 60)))
     assert (counts.hits, counts.found) == (1, 0), "a hollow outline covers too little"
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 25), st.integers(1, 25), st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_regions_of_pixels_are_those_of_the_mask(seed: int, height: int, width: int, share: float) -> None:
+    mask = np.random.default_rng(seed).random((height, width)) < share
+    expected, count = label(mask)
+    at = np.flatnonzero(mask)
+    numbers, found = label_pixels(at, width=width)
+    assert found == count
+    assert len({*zip(expected.ravel()[at].tolist(), numbers.tolist(), strict=True)}) == count
+
+
+def test_a_curve_of_every_level_is_that_of_each_level_alone() -> None:
+    rng = np.random.default_rng(3)
+    values = np.kron(rng.integers(0, 256, (20, 24), dtype=np.uint8), np.ones((5, 5), np.uint8))
+    truth = view((20, 20, 60, 40), ignore=(70, 0, 110, 50))
+    steps = tuple(level / 255 for level in range(1, 256, 6))
+    curve = objects_from_map(values, truth, threshold=0.5, froc_thresholds=steps)
+    for number, step in enumerate(steps):
+        alone = objects_from_map(np.where(values >= damaged_level(step), values, 0), truth, threshold=step)
+        assert (curve.found_at[number], curve.false_alarms_at[number]) == (alone.found, alone.false_alarms)

@@ -8,7 +8,7 @@ from PIL import Image
 
 import surfacedefect as sd
 from surfacedefect.training.config import TrainingConfig
-from surfacedefect.training.negatives import FalseAlarm, add_lookalikes, find_false_alarms
+from surfacedefect.training.negatives import FalseAlarm, add_lookalikes, find_false_alarms, mirror
 from surfacedefect.training.pictures import IGNORED_BIT, TrainingPicture
 from surfacedefect.training.samples import Samples
 
@@ -130,6 +130,7 @@ def test_new_shares_at_zero_draw_nothing():
         np.testing.assert_array_equal(image, render_window(int(again.integers(0, 10**9)), size=64).image)
         assert rng.bit_generator.state == again.bit_generator.state
         image, _ = Samples(clean, config)._photographed(rng)
+        again.random()  # whether to paint damage
         again.choice(1, p=[1.0])
         zoom, squeeze = np.exp(again.uniform(*np.log((0.5, 2.0)))), np.exp(again.uniform(-0.25, 0.25))
         width, height = min(64 / zoom * squeeze, 200), min(64 / zoom / squeeze, 200)
@@ -137,7 +138,6 @@ def test_new_shares_at_zero_draw_nothing():
         whole = Image.fromarray(clean[0].image)
         expected = whole.resize((64, 64), Image.Resampling.BICUBIC, box=(x, y, x + width, y + height))
         np.testing.assert_array_equal(image, np.asarray(expected))
-        again.random()  # whether to paint damage
         assert rng.bit_generator.state == again.bit_generator.state
 
 
@@ -204,3 +204,32 @@ def test_a_run_from_before_the_new_entries_goes_on_and_negatives_are_taken(spott
     hard = replace(config, hard_negative_share=0.5, lookalike_share=0.5, loss="centre-line-dice")
     history = train(spotted, tmp_path / "hard", config=hard, workers=0, negatives=[(0, 5.0, 5.0)]).history
     assert np.isfinite(history[-1]["loss"])
+
+
+def test_a_mirrored_scene_adds_its_light_and_leaves_the_crop_alone():
+    paint = np.full((64, 64, 3), (100, 30, 30), np.uint8)
+    scene = np.zeros((64, 64), np.uint8)
+    scene[:, 32:] = 255
+    seen = [mirror(paint, scene, rng=np.random.default_rng(seed)).astype(int) for seed in range(12)]
+    assert (paint == (100, 30, 30)).all()
+    assert all((one[:, 32:].mean() - one[:, :32].mean()) > 1 for one in seen), "bright things look bright"
+    assert len({one.tobytes() for one in seen}) == 12
+    strong = [one for one in seen if one[:, 34:].mean() > 80]
+    assert strong and all(one.max() <= 255 and one.min() >= 0 for one in strong)
+
+
+def test_undamaged_pieces_of_other_pictures_are_mirrored():
+    grey = TrainingPicture(np.full((90, 90, 3), 90, np.uint8), np.zeros((90, 90), np.uint8), "own", "grey")
+    stripes = np.zeros((200, 200, 3), np.uint8)
+    stripes[::8] = 255
+    striped = TrainingPicture(stripes, np.ones((200, 200), np.uint8), "own", "damaged")
+    config = replace(PLAIN, mirrored_share=1.0)
+    crop = np.full((64, 64, 3), 90, np.uint8)
+    rng = np.random.default_rng(0)
+    only_grey = [Samples([grey, striped], config)._mirroring(crop, rng) for _ in range(10)]
+    assert any((one != crop).any() for one in only_grey)
+    assert all(np.abs(np.diff(one[:, 32, 0].astype(int))).max() < 40 for one in only_grey), "damage is not mirrored"
+    clean = replace(striped, labels=np.zeros((200, 200), np.uint8))
+    both = [Samples([clean], config)._mirroring(crop, rng) for _ in range(10)]
+    assert any(np.abs(np.diff(one[:, :, 0].astype(int), axis=0)).max() > 40 for one in both)
+    np.testing.assert_array_equal(Samples([clean], PLAIN)._mirroring(crop, rng), crop)

@@ -67,9 +67,5 @@ def _print_card(name: str, card: ModelCard) -> None:
         typer.echo(f"    {card.summary}")
     if card.licence:
         typer.echo(f"    licence: {card.licence}")
-    for point in (point for point in card.operating_points if point.threshold == card.threshold(point.kind)):
-        typer.echo(
-            f"    {point.kind} from {point.threshold:.3g}: {point.regions_found:.0%} of the regions found, "
-            f"{point.false_alarms_per_scan:.2g} false alarms a scan, pixel recall {point.pixel_recall:.2f}, "
-            f"pixel precision {point.pixel_precision:.2f}, on {point.data}"
-        )
+    for point in (point for kind in card.kinds for point in card.measured(kind)):
+        typer.echo(f"    {point.kind} from {point.threshold:.3g}: {point}, on {point.data}")

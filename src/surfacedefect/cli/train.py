@@ -43,18 +43,28 @@ def train(
         Path | None,
         typer.Option(help="The last.pt of an earlier run, to begin with its weights.", show_default="ImageNet"),
     ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="bce-dice, focal-tversky or centre-line-dice.", show_default="the recipe's"),
+    ] = None,
+    negatives: Annotated[
+        str | None,
+        typer.Option(help="An earlier model: crops around its false alarms on these pictures are seen more often."),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes that prepare samples.")] = 1,
 ) -> None:
     """Train a model on your own annotated pictures; interrupted, it goes on where it stopped."""
     from surfacedefect.cli import _options
     from surfacedefect.cli._show import steps_bar
     from surfacedefect.training.config import TileConfig, TrainingConfig
-    from surfacedefect.training.recipe import AnnotatedFolder, train_model
+    from surfacedefect.training.recipe import HARD_NEGATIVE_SHARE, AnnotatedFolder, train_model
 
     if (valid_data is None) != (valid_images is None):
         raise OptionError("only one of --valid-data and --valid-images is given; expected both or neither")
     validation = AnnotatedFolder(valid_data, valid_images) if valid_data and valid_images else None
-    given: dict[str, Any] = {"steps": steps, "batch": batch, "crop_px": crop, "seed": seed}
+    given: dict[str, Any] = {"steps": steps, "batch": batch, "crop_px": crop, "seed": seed, "loss": loss}
+    if negatives is not None:
+        given["hard_negative_share"] = HARD_NEGATIVE_SHARE
     recipe = TileConfig if model is Model.TILE_CLASSIFIER else TrainingConfig
     config = recipe(kinds=_options.split(kinds) or ())
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
@@ -66,14 +76,10 @@ def train(
             validation=validation,
             run_dir=run_dir,
             start=start,
+            negatives=negatives,
             workers=workers,
             progress=told,
         )
     typer.echo(f"{out}\n{out.with_suffix('.json')}")
-    for point in card.operating_points:
-        if point.threshold != card.thresholds.get(point.kind):
-            continue
-        typer.echo(
-            f"  {point.kind}: threshold {point.threshold}, {point.regions_found:.0%} of the regions found, "
-            f"{point.false_alarms_per_scan:.1f} false alarms a picture"
-        )
+    for point in (point for kind in card.kinds for point in card.measured(kind)):
+        typer.echo(f"  {point.kind} from {point.threshold:.3g}: {point}")

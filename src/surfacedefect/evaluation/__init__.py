@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from surfacedefect.evaluation._counts import Curve, ScoreHistogram
-from surfacedefect.evaluation.intervals import Interval, bootstrap_interval, bootstrap_intervals
+from surfacedefect.evaluation.intervals import Interval, bootstrap_bands, bootstrap_interval, bootstrap_intervals
 from surfacedefect.evaluation.objects import (
     FROC_THRESHOLDS,
     FrocCurve,
@@ -41,6 +41,7 @@ __all__ = [
     "TileCounts",
     "TileLabels",
     "Truth",
+    "bootstrap_bands",
     "bootstrap_interval",
     "bootstrap_intervals",
     "count_length",

@@ -82,6 +82,46 @@ def label(mask: Mask) -> tuple[NDArray[np.int32], int]:
     return labels, int(count)
 
 
+def label_pixels(at: NDArray[np.int64], *, width: int) -> tuple[NDArray[np.int32], int]:
+    """Give each connected region of a mask a number, the mask given by its pixels: fast where they are few.
+
+    Parameters
+    ----------
+    at
+        Positions of the pixels in the flattened mask, rising.
+    width
+        Columns of the mask.
+
+    Returns
+    -------
+    numbers, count
+        For each pixel the number of its region, from 0, int32; and how many regions there are. As with `label`, pixels
+        that touch at a corner are connected.
+
+    Examples
+    --------
+    >>> label_pixels(np.array([0, 1, 6, 8]), width=4)
+    (array([0, 0, 0, 1], dtype=int32), 2)
+    """
+    from scipy import sparse
+
+    if not at.size:
+        return np.zeros(0, np.int32), 0
+    begins = np.append(True, (np.diff(at) > 1) | (at[1:] % width == 0))  # of runs along a row
+    starts = at[begins]
+    ends = at[np.append(begins[1:], True)]
+    row = starts // width * width
+    # The runs of the row above that a run touches lie side by side.
+    first = np.searchsorted(ends, np.maximum(starts - width - 1, row - width))
+    beyond = np.searchsorted(starts, np.minimum(ends - width + 1, row - 1), side="right")
+    touched = np.maximum(beyond - first, 0)
+    run = np.repeat(np.arange(len(starts)), touched)
+    above = np.arange(touched.sum()) - np.repeat(np.cumsum(touched) - touched, touched) + np.repeat(first, touched)
+    joined = sparse.coo_array((np.ones(len(run), np.int8), (run, above)), shape=(len(starts), len(starts)))
+    count, number = sparse.csgraph.connected_components(joined, directed=False)
+    return number[np.cumsum(begins) - 1], int(count)
+
+
 def histogram(values: NDArray[np.uint8], *, where: Mask) -> tuple[int, ...]:
     """How often each of 0..255 stands where a mask is set. Pillow counts bytes ten times as fast as numpy.bincount."""
     from PIL import Image

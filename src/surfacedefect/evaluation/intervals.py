@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from surfacedefect.errors import EvaluationError
 from surfacedefect.evaluation._counts import Counts
@@ -81,20 +82,75 @@ def bootstrap_intervals(
         raise EvaluationError(
             f"confidence is {confidence} and resamples {resamples}; expected between 0 and 1, and at least 1"
         )
-    merged = list(merge_groups(counts, groups=groups))
+    values: dict[str, list[float]] = {name: [] for name in metrics}
+    for drawn in _resampled(counts, groups, resamples=resamples, seed=seed, least_groups=least_groups):
+        for name, metric in metrics.items():
+            values[name].append(metric(drawn))
+    return {name: _percentiles(np.array(found), confidence=confidence) for name, found in values.items()}
+
+
+def bootstrap_bands(
+    counts: Sequence[CountsT],
+    groups: Sequence[str | None],
+    *,
+    metrics: Callable[[CountsT], Mapping[str, NDArray[np.float64]]],
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+    least_groups: int = 10,
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Percentile bootstrap of whole curves, as `bootstrap_intervals` makes it of single figures.
+
+    Parameters
+    ----------
+    counts, groups, confidence, resamples, seed, least_groups
+        See `bootstrap_intervals`.
+    metrics
+        Gives the curves of some counts, each float64 (n,), nan where it is undefined.
+
+    Returns
+    -------
+    dict of str to (low, high)
+        float64 (n,) each; nan where there is no interval. Empty where there are too few groups.
+
+    Examples
+    --------
+    >>> from surfacedefect.evaluation import LengthCounts
+    >>> counts = [LengthCounts(4, 2)] * 10
+    >>> low, high = bootstrap_bands(counts, [None] * 10, metrics=lambda c: {"r": np.array([c.recall])})["r"]
+    >>> low.tolist(), high.tolist()
+    ([0.5], [0.5])
+    """
+    curves: dict[str, list[NDArray[np.float64]]] = {}
+    for drawn in _resampled(counts, groups, resamples=resamples, seed=seed, least_groups=least_groups):
+        for name, values in metrics(drawn).items():
+            curves.setdefault(name, []).append(values)
+    ends = (1 - confidence) / 2, (1 + confidence) / 2
+    bands = {}
+    for name, rows in curves.items():
+        values = np.stack(rows)
+        known = 2 * (~np.isnan(values)).sum(axis=0) >= len(values)
+        band = np.full((2, values.shape[1]), np.nan)
+        if known.any():
+            band[:, known] = np.nanquantile(values[:, known], ends, axis=0)
+        bands[name] = band[0], band[1]
+    return bands
+
+
+def _resampled(
+    counts: Sequence[CountsT], groups: Sequence[str | None], *, resamples: int, seed: int, least_groups: int
+) -> Iterator[CountsT]:
+    """Draw as many groups as there are, again and again, and add up their counts; nothing with too few groups."""
+    merged = merge_groups(counts, groups=groups)
     if len(merged) < max(least_groups, 1):
-        return dict.fromkeys(metrics)
+        return
     for part in merged[1:]:
         merged[0].check_same(part)
     rows = np.stack([part.numbers() for part in merged])
     generator = np.random.default_rng(seed)
-    values: dict[str, list[float]] = {name: [] for name in metrics}
     for _ in range(resamples):
         times = np.bincount(generator.integers(len(rows), size=len(rows)), minlength=len(rows))
-        drawn = merged[0].rebuilt(times @ rows)
-        for name, metric in metrics.items():
-            values[name].append(metric(drawn))
-    return {name: _percentiles(np.array(found), confidence=confidence) for name, found in values.items()}
+        yield merged[0].rebuilt(times @ rows)
 
 
 def bootstrap_interval(
@@ -122,7 +178,7 @@ def merge_groups(counts: Sequence[CountsT], *, groups: Sequence[str | None]) -> 
 
 def _percentiles(values: np.ndarray[tuple[int], np.dtype[np.float64]], *, confidence: float) -> Interval | None:
     defined = values[~np.isnan(values)]
-    if 2 * len(defined) < len(values):
+    if not len(values) or 2 * len(defined) < len(values):
         return None
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     return None if math.isnan(low) else Interval(float(low), float(high))

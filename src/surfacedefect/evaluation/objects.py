@@ -22,7 +22,7 @@ from shapely.geometry import MultiPolygon, Polygon
 from surfacedefect._raster import burnt
 from surfacedefect.errors import EvaluationError
 from surfacedefect.evaluation._counts import Counts, ratio
-from surfacedefect.evaluation._masks import Mask, as_probabilities, label
+from surfacedefect.evaluation._masks import Mask, as_probabilities, label_pixels
 from surfacedefect.evaluation.protocol import NEITHER, KindTruth, Protocol
 from surfacedefect.polygons import damaged_level
 
@@ -186,15 +186,14 @@ def objects_from_map(
     """
     rules = protocol or Protocol()
     values = as_probabilities(probabilities, name="probabilities", shape=truth.shape)
-    operating, curve = judge_map(values, truth, threshold=threshold, steps=rising(froc_thresholds), protocol=rules)
+    _, operating, curve = judge_map(values, truth, threshold=threshold, steps=rising(froc_thresholds), protocol=rules)
     return object_counts(operating, curve=curve, truth=truth)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Judged:
-    """The blobs of one scan at one threshold: what is predicted, and the count of each sort."""
+    """The blobs of one scan at one threshold: regions found, and the count of each sort."""
 
-    predicted: Mask
     found: int
     hits: int
     false_alarms: int
@@ -218,38 +217,50 @@ def object_counts(operating: Judged, *, curve: typing.Mapping[float, Judged], tr
 
 def judge_map(
     values: NDArray[np.uint8], truth: KindTruth, *, threshold: float, steps: Sequence[float], protocol: Protocol
-) -> tuple[Judged, dict[float, Judged]]:
-    """Judge the blobs of a map at the operating point and at every step of the curve."""
-    operating = judge_blobs(values, truth, threshold=threshold, protocol=protocol)
-    curve = {
-        step: operating if step == threshold else judge_blobs(values, truth, threshold=step, protocol=protocol)
-        for step in steps
-    }
-    return operating, curve
+) -> tuple[Mask, Judged, dict[float, Judged]]:
+    """Judge the blobs of a map at the operating point and at every step of the curve.
+
+    Returns
+    -------
+    predicted, operating, curve
+        What is predicted at the operating point, small blobs dropped; its counts; the counts at each step.
+    """
+    levels = {step: damaged_level(step) for step in (threshold, *steps)}
+    at = np.flatnonzero(values >= min(levels.values()))  # blobs are rare: work on their pixels only
+    pixels = _Pixels(at, values.ravel()[at], truth=truth, protocol=protocol)
+    kept, operating = pixels.judged(levels[threshold])
+    predicted = np.zeros(truth.shape, bool)
+    predicted.ravel()[kept] = True
+    return predicted, operating, {step: pixels.judged(levels[step])[1] for step in steps}
 
 
-def judge_blobs(values: NDArray[np.uint8], truth: KindTruth, *, threshold: float, protocol: Protocol) -> Judged:
-    """Judge the blobs of a map at a threshold."""
-    predicted = values >= damaged_level(threshold)
-    at = np.flatnonzero(predicted)  # blobs are rare: work on their pixels only
-    labels, count = label(predicted)
-    numbers = labels.ravel()[at]
-    kept = np.bincount(numbers, minlength=count + 1) >= protocol.least_predicted_px
-    dropped = ~kept[numbers]
-    predicted.ravel()[at[dropped]] = False
-    at, numbers = at[~dropped], numbers[~dropped]
-    kept[0] = False
-    sizes = np.bincount(numbers, minlength=count + 1)
-    neither = np.bincount(numbers[truth.state.ravel()[at] == NEITHER], minlength=count + 1)
-    touches = np.bincount(numbers[truth.near.ravel()[at]], minlength=count + 1) > 0
-    outside = neither >= protocol.ignored_share * sizes
-    return Judged(
-        predicted,
-        found=_found(truth.labels.ravel()[at], truth, protocol=protocol),
-        hits=int((kept & touches).sum()),
-        false_alarms=int((kept & ~touches & ~outside).sum()),
-        ignored=int((kept & ~touches & outside).sum()),
-    )
+class _Pixels:
+    """The pixels of a map that any threshold takes, and what the truth says of each."""
+
+    def __init__(
+        self, at: NDArray[np.int64], values: NDArray[np.uint8], *, truth: KindTruth, protocol: Protocol
+    ) -> None:
+        self.at, self.values, self.truth, self.protocol = at, values, truth, protocol
+        self.neither = truth.state.ravel()[at] == NEITHER
+        self.near = truth.near.ravel()[at]
+        self.region = truth.labels.ravel()[at]
+
+    def judged(self, level: int) -> tuple[NDArray[np.int64], Judged]:
+        """Judge the blobs of the pixels from a level on; return the pixels of those that are large enough, too."""
+        chosen = np.flatnonzero(self.values >= level)
+        numbers, count = label_pixels(self.at[chosen], width=self.truth.shape[1])
+        kept = np.bincount(numbers, minlength=count) >= self.protocol.least_predicted_px
+        chosen, numbers = chosen[kept[numbers]], numbers[kept[numbers]]
+        sizes = np.bincount(numbers, minlength=count)
+        neither = np.bincount(numbers[self.neither[chosen]], minlength=count)
+        touches = np.bincount(numbers[self.near[chosen]], minlength=count) > 0
+        outside = neither >= self.protocol.ignored_share * sizes
+        return self.at[chosen], Judged(
+            found=_found(self.region[chosen], self.truth, protocol=self.protocol),
+            hits=int((kept & touches).sum()),
+            false_alarms=int((kept & ~touches & ~outside).sum()),
+            ignored=int((kept & ~touches & outside).sum()),
+        )
 
 
 def objects_from_polygons(
@@ -312,7 +323,7 @@ class JudgedPolygons:
     def at(self, score: float) -> Judged:
         """Count the polygons with at least a score."""
         sorts = (self.found, self.hits, self.false_alarms, self.ignored)
-        return Judged(self.predicted, *(int((scores >= score).sum()) for scores in sorts))
+        return Judged(*(int((scores >= score).sum()) for scores in sorts))
 
 
 def judge_polygons(polygons: Iterable[Outlined], truth: KindTruth, *, protocol: Protocol) -> JudgedPolygons:

@@ -99,8 +99,7 @@ def score_scan(
     group
         What the scan belongs to, such as one car.
     froc_thresholds
-        Thresholds (with polygons: scores) of the FROC curve; empty for none. At 12 megapixels each
-        threshold takes about 0.1 s a kind.
+        Thresholds (with polygons: scores) of the FROC curve; empty for none.
     seconds, peak_mib
         Time and peak memory of the run that made the prediction, to be reported with the score.
 
@@ -133,15 +132,15 @@ def score_scan(
         at = _threshold_of(kind, threshold=threshold)
         view = truth.views[kind]
         if outlined is None:
-            operating, curve = judge_map(values, view, threshold=at, steps=steps, protocol=truth.protocol)
+            predicted, operating, curve = judge_map(values, view, threshold=at, steps=steps, protocol=truth.protocol)
         else:
             of_kind = [one for one in outlined if kind in (one.kind, TOGETHER)]
             judged = judge_polygons(of_kind, view, protocol=truth.protocol)
-            operating, curve = judged.at(0.0), {step: judged.at(step) for step in steps}
+            predicted, operating, curve = judged.predicted, judged.at(0.0), {step: judged.at(step) for step in steps}
         kinds[kind] = KindScore(
             threshold=at,
             pixels=count_pixels(values, view),
-            lengths=count_length(operating.predicted, view, protocol=truth.protocol),
+            lengths=count_length(predicted, view, protocol=truth.protocol),
             objects=object_counts(operating, curve=curve, truth=view),
             tiles=count_tiles(values, view, protocol=truth.protocol),
         )

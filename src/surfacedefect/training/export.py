@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 OPSET = 18
+TOLERANCE = 1e-3
+"""Largest difference of a probability between file and network, before calibration makes it steeper."""
 
 
 def export_onnx(network: nn.Module, path: Path, *, card: ModelCard) -> ModelCard:
@@ -34,7 +36,8 @@ def export_onnx(network: nn.Module, path: Path, *, card: ModelCard) -> ModelCard
     path
         Where to write; must end in ``.onnx``. The card goes beside it as ``.json``.
     card
-        What is known of the model; the file's name and sha256 are filled in here.
+        What is known of the model; the file's name and sha256 are filled in here. Its `calibration`, a ``slope`` and
+        an ``offset`` of the log-odds for each kind, becomes part of the graph.
 
     Raises
     ------
@@ -52,12 +55,37 @@ def export_onnx(network: nn.Module, path: Path, *, card: ModelCard) -> ModelCard
     side = card.window_px
     generator = torch.Generator().manual_seed(0)
     example = torch.randint(0, 256, (2, side, side, 3), generator=generator, dtype=torch.uint8)
+    scaled = _calibrated(network, card)
     with atomic_path(path) as written:
-        written.write_bytes(_with_half_weights(_exported(network, example)))
-        _compare(network, written, example)
+        written.write_bytes(_with_half_weights(_exported(scaled, example)))
+        _compare(scaled, written, example, tolerance=TOLERANCE * max(1.0, _steepest(card)))
         card = replace(card, weights_file=path.name, sha256=sha256_of(written))
         write_text(path.with_suffix(".json"), card.to_json())
     return card
+
+
+def _calibrated(network: nn.Module, card: ModelCard) -> nn.Module:
+    """Put slope and offset of each kind behind the network; a kind without them stays as it is."""
+    if not card.calibration:
+        return network
+    torch = require("torch", extra="train")
+    fits = [card.calibration.get(kind, {"slope": 1.0, "offset": 0.0}) for kind in card.kinds]
+
+    class Calibrated(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+            for name in ("slope", "offset"):
+                self.register_buffer(name, torch.tensor([float(fit[name]) for fit in fits]))
+
+        def forward(self, inputs: Any) -> Any:
+            return self.network(inputs) * self.slope[:, None, None] + self.offset[:, None, None]
+
+    return Calibrated().eval()  # type: ignore[no-any-return]
+
+
+def _steepest(card: ModelCard) -> float:
+    return max((float(fit["slope"]) for fit in (card.calibration or {}).values()), default=1.0)
 
 
 def _exported(network: nn.Module, example: torch.Tensor) -> Any:
@@ -118,7 +146,7 @@ def _with_half_weights(model: Any) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _compare(network: nn.Module, written: Path, example: torch.Tensor) -> None:
+def _compare(network: nn.Module, written: Path, example: torch.Tensor, *, tolerance: float) -> None:
     torch = require("torch", extra="train")
     onnxruntime = require("onnxruntime", extra="cpu")
     session = onnxruntime.InferenceSession(str(written), providers=["CPUExecutionProvider"])
@@ -126,8 +154,8 @@ def _compare(network: nn.Module, written: Path, example: torch.Tensor) -> None:
     with torch.inference_mode():
         expected = torch.sigmoid(network(example.permute(0, 3, 1, 2).float() / 127.5 - 1)).numpy()
     difference = float(np.abs(given - expected).max())
-    if difference > 1e-3:
+    if difference > tolerance:
         raise ModelError(
-            f"the exported file differs from the network by {difference:.4f}; expected at most 0.001: "
+            f"the exported file differs from the network by {difference:.4f}; expected at most {tolerance:.3g}: "
             "report it with the versions of torch, onnx and onnxruntime"
         )

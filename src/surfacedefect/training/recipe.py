@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from surfacedefect._files import write_text
+from surfacedefect._files import write_json, write_text
 from surfacedefect.card import ModelCard, OperatingPoint
 from surfacedefect.errors import TrainingError, require
 from surfacedefect.training.config import TileConfig, TrainingConfig
@@ -17,18 +17,16 @@ from surfacedefect.training.pictures import TrainingPicture, read_pictures
 if TYPE_CHECKING:
     from torch import nn
 
-    from surfacedefect.evaluation import KindScore
+    from surfacedefect.annotations import AnnotatedImage
+    from surfacedefect.predictor import Predictor
+    from surfacedefect.training.negatives import FalseAlarm
 
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
-"""Among these the default threshold is chosen."""
 FOLLOWED_PICTURES = 30
 """About so many validation pictures are looked at while it trains; the thresholds are chosen on all of them."""
+HARD_NEGATIVE_SHARE = 0.2
+"""Share of the photo crops around false alarms of an earlier model, where one is given on the command line."""
 LEAST_AREA_PX = 200.0
 """Smallest defect reported by default: about 1.4 x 1.4 mm where a pixel is 0.1 mm."""
-LEAST_PRECISION = 0.25
-"""Least share of the reported pixels that must be damaged at the default threshold."""
-NEAR_BEST = 0.95
-"""Thresholds whose pixel F1 is at least this share of the highest are as good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,17 @@ class AnnotatedFolder:
         """Read the pictures into memory; see `read_pictures`."""
         return read_pictures(self.annotations, self.images, kinds=config.kinds, loose_origins=config.loose_origins)
 
+    def pictures(self) -> list[tuple[AnnotatedImage, Path]]:
+        """Return the annotations and the path of each picture."""
+        from surfacedefect.annotations import read_coco
+
+        return [(record, self.images / record.file_name) for record in read_coco(self.annotations).images]
+
+    @property
+    def name(self) -> str:
+        """What a card calls these pictures."""
+        return f"{self.annotations.parent.name}/{self.annotations.name}"
+
 
 def train_model(
     data: AnnotatedFolder,
@@ -51,6 +60,7 @@ def train_model(
     validation: AnnotatedFolder | None = None,
     run_dir: Path | None = None,
     start: Path | None = None,
+    negatives: str | Path | None = None,
     workers: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> ModelCard:
@@ -71,6 +81,10 @@ def train_model(
         Folder of the checkpoint; a second call with the same folder goes on from it. None: beside `out`.
     start
         Checkpoint (``last.pt``) of an earlier run whose averaged weights this one begins with.
+    negatives
+        An earlier model, by name or ``.onnx``: where it is wrong on the pictures of `data`, the recipe's
+        `hard_negative_share` of the photo crops are taken. The places are kept in ``run_dir/negatives.json``, and
+        looked for once.
     workers
         Processes that prepare samples.
     progress
@@ -94,17 +108,28 @@ def train_model(
     if out.suffix != ".onnx":
         raise TrainingError(f"the model would be written to '{out}'; expected a name that ends in .onnx")
     require("segmentation_models_pytorch", extra="train")
+    if validation is not None:
+        _check_apart(data, validation)
     run_dir = run_dir or out.with_name(f"{out.stem}-run")
     pictures = data.read(config)
-    followed = validation.read(config) if validation else []
-    followed = followed[:: max(1, len(followed) // FOLLOWED_PICTURES)]
+    followed = followed_pictures(validation.read(config)) if validation else []
+    places = [] if negatives is None else collect_negatives(negatives, pictures, run_dir / "negatives.json")
+    if negatives is not None and not places:  # a model that is never wrong there teaches nothing
+        config = replace(config, hard_negative_share=0.0)
     result = train(
-        pictures, run_dir, config=config, validation=followed, start=start, workers=workers, progress=progress
+        pictures,
+        run_dir,
+        config=config,
+        validation=followed,
+        negatives=places,
+        start=start,
+        workers=workers,
+        progress=progress,
     )
     recipe = json.loads(json.dumps(asdict(config)))
     training = {"recipe": recipe, "pictures": _counted(pictures), "history": result.history}
     if isinstance(config, TileConfig):
-        return _finished_tiles(result.network, out, config=config, training=training, validation=validation)
+        return finished_tiles(result.network, out, config=config, training=training, validation=validation)
     card = ModelCard(
         name=out.stem,
         kinds=config.kinds,
@@ -112,17 +137,90 @@ def train_model(
         summary="U-Net on EfficientNet-Lite0; probabilities are not calibrated",
         training=training,
     )
-    card = export_onnx(result.network, out, card=card)
     if validation is None:
-        return card
-    points = operating_points(out, validation)
-    chosen = best_points(points, card.kinds)
-    card = replace(card, thresholds={point.kind: point.threshold for point in chosen}, operating_points=points)
-    write_text(out.with_suffix(".json"), card.to_json())
+        return export_onnx(result.network, out, card=card)
+    return export_calibrated(result.network, out, card=card, validation=validation)
+
+
+def export_calibrated(network: nn.Module, out: Path, *, card: ModelCard, validation: AnnotatedFolder) -> ModelCard:
+    """Export a U-Net, calibrate it, and measure it at every threshold on annotated pictures it has not learned from.
+
+    The default threshold of each kind is the lowest from which on it gives at most `operating.MOST_FALSE_ALARMS` false
+    alarms on as many pixels as a scan of 4096 x 3072 px has.
+
+    Parameters
+    ----------
+    network, out, card
+        See `training.export.export_onnx`. What the card says of calibration, thresholds and points is filled in here.
+    validation
+        The pictures.
+    """
+    from surfacedefect.detector import Detector
+    from surfacedefect.training.calibration import fit_kinds
+    from surfacedefect.training.export import export_onnx
+    from surfacedefect.training.operating import THRESHOLDS, lowest_threshold, most_on, operating_points, score_pictures
+
+    pictures, data = validation.pictures(), validation.name
+    export_onnx(network, out, card=card)
+    raw = score_pictures(Detector(out), pictures, data=data, thresholds=())
+    totals = {kind: raw.total(kind).pixels for kind in card.kinds}
+    fits = fit_kinds({kind: (counts.positives, counts.negatives) for kind, counts in totals.items()})
+    card = replace(
+        card,
+        calibration={kind: fit._asdict() for kind, fit in fits.items()},
+        summary=card.summary.replace("not calibrated", f"calibrated on {data}"),
+    )
+    card = export_onnx(network, out, card=card)
+    scores = score_pictures(Detector(out), pictures, data=data, thresholds=THRESHOLDS)
+    return finish_card(
+        card,
+        out,
+        points=operating_points(scores),
+        thresholds={kind: lowest_threshold(kind, (scores, most_on(scores))) for kind in card.kinds},
+    )
+
+
+def finish_card(
+    card: ModelCard, weights: Path, *, points: tuple[OperatingPoint, ...], thresholds: dict[str, float]
+) -> ModelCard:
+    """Write a card with what was measured."""
+    card = replace(card, thresholds=thresholds, operating_points=points)
+    write_text(weights.with_suffix(".json"), card.to_json())
     return card
 
 
-def _finished_tiles(
+def _check_apart(data: AnnotatedFolder, validation: AnnotatedFolder) -> None:
+    """Refuse pictures of one car on both sides: what is measured on them would be too good."""
+    learned, judged = ({record.group for record, _ in folder.pictures()} - {None} for folder in (data, validation))
+    if shared := sorted(map(str, learned & judged)):
+        raise TrainingError(
+            f"{len(shared)} group(s) are among the pictures to learn from and among those to validate with, such as "
+            f"'{shared[0]}'; expected each car on one side only: move all pictures of a group to one of the two files"
+        )
+
+
+def followed_pictures(pictures: list[TrainingPicture]) -> list[TrainingPicture]:
+    """Return about `FOLLOWED_PICTURES`, at least one of each origin."""
+    step = max(1, len(pictures) // FOLLOWED_PICTURES)
+    origins = sorted({picture.origin for picture in pictures})
+    return [item for origin in origins for item in [one for one in pictures if one.origin == origin][::step]]
+
+
+def collect_negatives(model: Predictor | str | Path, pictures: list[TrainingPicture], kept: Path) -> list[FalseAlarm]:
+    """Find where a model is wrong on the training pictures, or read what was found when the run began."""
+    from surfacedefect.training.negatives import FalseAlarm, find_false_alarms
+
+    names = [picture.name for picture in pictures]
+    if not kept.is_file():
+        alarms = find_false_alarms(model, pictures)
+        write_json(kept, {"false_alarms": [{"picture": names[which], "x": x, "y": y} for which, x, y in alarms]})
+    return [
+        FalseAlarm(names.index(item["picture"]), item["x"], item["y"])
+        for item in json.loads(kept.read_text(encoding="utf-8"))["false_alarms"]
+    ]
+
+
+def finished_tiles(
     network: nn.Module,
     out: Path,
     *,
@@ -130,97 +228,32 @@ def _finished_tiles(
     training: dict[str, Any],
     validation: AnnotatedFolder | None,
 ) -> ModelCard:
-    """Export a tile classifier and choose its threshold by the tiles of the validation pictures."""
+    """Export a tile classifier, calibrated on the validation pictures' tiles, and choose its threshold by them."""
     from surfacedefect.baselines import tile_card
+    from surfacedefect.detector import Detector
+    from surfacedefect.training.calibration import fit_platt
     from surfacedefect.training.export import export_onnx
+    from surfacedefect.training.operating import THRESHOLDS, operating_points, score_pictures
     from surfacedefect.training.tile_model import best_tile_threshold, spread_over_tile, tile_figures
 
     summary = "classifier of 300 px tiles on EfficientNet-Lite0; probabilities are of half damaged, half clean tiles"
     card = tile_card(out.stem, summary=summary, training=training)
-    card = export_onnx(spread_over_tile(network), out, card=card)
-    if validation is None:
-        return card
     (kind,) = card.kinds
-    score = _scores(out, validation, kinds=config.kinds)[kind]
-    threshold = best_tile_threshold(score.tiles, THRESHOLDS)
-    card = replace(
-        card,
-        thresholds={} if threshold is None else {kind: threshold},
-        operating_points=tuple(_points(kind, score, _named(validation))),
-        training={**training, "tiles": tile_figures(score.tiles, threshold or card.threshold(kind))},
-    )
-    write_text(out.with_suffix(".json"), card.to_json())
-    return card
-
-
-def operating_points(weights: Path, validation: AnnotatedFolder) -> tuple[OperatingPoint, ...]:
-    """Measure a model at every threshold of `THRESHOLDS` on annotated pictures, whole and by the scoring protocol."""
-    scores = _scores(weights, validation)
-    return tuple(point for kind in scores for point in _points(kind, scores[kind], _named(validation)))
-
-
-def _scores(
-    weights: Path, validation: AnnotatedFolder, *, kinds: tuple[str, ...] | None = None
-) -> dict[str, KindScore]:
-    """Score a model on annotated pictures; `kinds` are those of the annotations, None for the model's."""
-    from surfacedefect.annotations import read_coco
-    from surfacedefect.detector import Detector
-    from surfacedefect.evaluation import score_scan, truth_of
-
-    detector = Detector(weights)
-    predicted = detector.predictor.card.kinds
-    total: dict[str, KindScore] = {}
-    for record in read_coco(validation.annotations).images:
-        found = detector.probability_map(validation.images / record.file_name)
-        maps = {kind: found.read(kind) for kind in predicted}
-        truth = truth_of(record, kinds=kinds or predicted)
-        score = score_scan(maps, truth, threshold=0.5, froc_thresholds=THRESHOLDS)
-        total = {kind: total[kind] + score.kinds[kind] if kind in total else score.kinds[kind] for kind in predicted}
-    return total
-
-
-def _named(validation: AnnotatedFolder) -> str:
-    return f"{validation.annotations.parent.name}/{validation.annotations.name}"
-
-
-def best_points(points: tuple[OperatingPoint, ...], kinds: tuple[str, ...]) -> list[OperatingPoint]:
-    """Return for each kind the point to use by default; a kind that was never found has none.
-
-    Pixel F1 is flat around its highest value while false alarms are not: so of the points within 5 % of it the highest
-    threshold is taken. Points at which under a quarter of the reported pixels are damaged are left out.
-    """
-    best = []
-    for kind in kinds:
-        known = [point for point in points if point.kind == kind and _pixel_f1(point) > 0]
-        usable = [point for point in known if point.pixel_precision >= LEAST_PRECISION] or known
-        if usable:
-            highest = max(map(_pixel_f1, usable))
-            near = [point for point in usable if _pixel_f1(point) >= NEAR_BEST * highest]
-            best.append(max(near, key=lambda point: point.threshold))
-    return best
-
-
-def _points(kind: str, score: Any, where: str) -> list[OperatingPoint]:
-    objects, pixels = score.objects, score.pixels
-    regions, scans = max(objects.regions, 1), max(objects.scans, 1)
-    undefined = float("nan")
-    return [
-        OperatingPoint(
-            kind=kind,
-            threshold=threshold,
-            pixel_recall=pixels.recall(threshold),
-            pixel_precision=pixels.precision(threshold),
-            regions_found=found / regions if objects.regions else undefined,
-            false_alarms_per_scan=alarms / scans,
-            data=where,
-        )
-        for threshold, found, alarms in zip(objects.thresholds, objects.found_at, objects.false_alarms_at, strict=True)
-    ]
-
-
-def _pixel_f1(point: OperatingPoint) -> float:
-    recall, precision = point.pixel_recall, point.pixel_precision
-    return 2 * recall * precision / (recall + precision) if recall > 0 and precision > 0 else 0.0
+    spread = spread_over_tile(network)
+    if validation is None:
+        return export_onnx(spread, out, card=card)
+    pictures, data = validation.pictures(), validation.name
+    export_onnx(spread, out, card=card)
+    tiles = score_pictures(Detector(out), pictures, data=data, kinds=config.kinds, thresholds=()).total(kind).tiles
+    fit = fit_platt(tiles.positives, tiles.negatives)
+    summary = f"classifier of 300 px tiles on EfficientNet-Lite0; probabilities are calibrated on the tiles of {data}"
+    card = export_onnx(spread, out, card=replace(card, summary=summary, calibration={kind: fit._asdict()}))
+    scores = score_pictures(Detector(out), pictures, data=data, kinds=config.kinds, thresholds=THRESHOLDS)
+    tiles = scores.total(kind).tiles
+    threshold = best_tile_threshold(tiles, THRESHOLDS)
+    card = replace(card, training={**training, "tiles": tile_figures(tiles, threshold or card.threshold(kind))})
+    thresholds = {} if threshold is None else {kind: threshold}
+    return finish_card(card, out, points=operating_points(scores), thresholds=thresholds)
 
 
 def _counted(pictures: list[TrainingPicture]) -> dict[str, int]:
