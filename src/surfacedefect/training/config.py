@@ -46,6 +46,8 @@ class TrainingConfig:
         Share of the rendered crops that show an undamaged panel with look-alikes.
     lookalike_share
         Share of all crops that get harmless edges, glints or sharp grain.
+    mirrored_share
+        Share of all crops whose surface mirrors a piece of another picture, as glossy paint does.
     seed
         Every sample is a function of this seed and its number.
     """
@@ -71,6 +73,7 @@ class TrainingConfig:
     hard_negative_share: float = 0.0
     clean_share: float = 0.0
     lookalike_share: float = 0.0
+    mirrored_share: float = 0.0
     encoder: str = "tu-efficientnet_lite0"
     decoder_channels: tuple[int, ...] = (128, 64, 48, 32, 16)
     imagenet_start: bool = True

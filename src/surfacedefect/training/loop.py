@@ -204,9 +204,22 @@ def rate_factor(step: int, config: TrainingConfig) -> float:
 
 
 def validate(network: nn.Module, pictures: Sequence[TrainingPicture], config: TrainingConfig) -> dict[str, float]:
-    """Return the pixel average precision of each kind, doubt left out; ``nan`` without damage of that kind."""
-    counts = count_levels(network, pictures, config=config)
-    return {f"ap_{kind}": _average_precision(*counts[bit]) for bit, kind in enumerate(config.kinds)}
+    """Return the pixel average precision of each kind, doubt left out; ``nan`` without damage of that kind.
+
+    Of all pictures together as ``ap_scratch``, and of each origin's as ``ap_scratch/panels``: what is learned for one
+    sort of pictures may be lost for another.
+    """
+    origins = sorted({picture.origin for picture in pictures})
+    parts = {
+        f"/{origin}": count_levels(network, [item for item in pictures if item.origin == origin], config=config)
+        for origin in origins
+    }
+    parts = {"": sum(parts.values(), np.zeros((len(config.kinds), 2, 256), np.int64)), **parts}
+    return {
+        f"ap_{kind}{part}": _average_precision(*counts[bit])
+        for part, counts in parts.items()
+        for bit, kind in enumerate(config.kinds)
+    }
 
 
 def count_levels(
@@ -274,7 +287,8 @@ def _begin_worker(number: int) -> None:
 
 
 def _figures(loss: float, history: Sequence[dict[str, Any]]) -> str:
-    last = {key: value for key, value in (history[-1] if history else {}).items() if key.startswith("ap_")}
+    known = history[-1] if history else {}
+    last = {key: value for key, value in known.items() if key.startswith("ap_") and "/" not in key}
     return " ".join([f"loss {loss:.4f}", *(f"{key} {value:.3f}" for key, value in last.items())])
 
 

@@ -182,6 +182,55 @@ def add_lookalikes(
     return np.clip(pixels + 0.5, 0, 255).astype(np.uint8), labels
 
 
+def mirror(image: NDArray[np.uint8], scene: NDArray[np.uint8], *, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Let glossy paint mirror a scene: foliage, buildings, a sky line; all of the crop or a patch of it.
+
+    A mirror image adds its light to what the paint scatters and takes on some of its colour. Where something bright
+    meets something dark it has edges as sharp as damage. Nothing is covered: what was damaged still is.
+
+    Parameters
+    ----------
+    image
+        uint8 (H, W, 3); not changed.
+    scene
+        uint8 (H, W), the brightness of what is mirrored.
+    rng
+        Source of every choice.
+
+    Returns
+    -------
+    uint8 (H, W, 3)
+
+    Examples
+    --------
+    >>> paint, sky = np.full((64, 64, 3), (120, 20, 20), np.uint8), np.full((64, 64), 230, np.uint8)
+    >>> bool((mirror(paint, sky, rng=np.random.default_rng(1)) >= paint - 40).all())
+    True
+    """
+    light = scene.astype(np.float32) / 255
+    if rng.random() < 0.5:  # as of a bright sky behind dark things
+        softness = float(rng.uniform(0.03, 0.15))
+        light = 1 / (1 + np.exp(np.clip(-(light - np.quantile(light, rng.uniform(0.3, 0.7))) / softness, -30, 30)))
+    share = np.float32(np.exp(rng.uniform(np.log(0.08), np.log(0.5)))) * np.ones_like(light)
+    if rng.random() < 0.6:
+        share *= _patch(light.shape, rng)
+    pixels = image.astype(np.float32)
+    tint = pixels.mean(axis=(0, 1)) + 40
+    colour = 1 + np.float32(rng.uniform(0, 0.7)) * (tint / tint.max() - 1)
+    mixed = pixels * (1 - 0.5 * share[..., None]) + (255 * share * light)[..., None] * colour
+    return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+
+
+def _patch(shape: tuple[int, ...], rng: np.random.Generator) -> Pixels:
+    """Draw where on a crop something is mirrored: a wavy patch with a soft or sharp border, in [0, 1]."""
+    from PIL import Image
+
+    waves = Image.fromarray(rng.normal(0, 1, (4, 4)).astype(np.float32))
+    height = np.asarray(waves.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
+    border: Pixels = np.clip((height - np.float32(rng.normal(0, 0.3))) / np.float32(rng.uniform(0.01, 0.6)) + 0.5, 0, 1)
+    return border
+
+
 def _across(shape: tuple[int, ...], rng: np.random.Generator) -> Pixels:
     """Signed distance of every pixel, in px, from a straight line through the middle part of the crop."""
     height, width = shape[:2]

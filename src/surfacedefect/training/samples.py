@@ -11,8 +11,13 @@ from PIL import Image, ImageFilter
 
 from surfacedefect.errors import TrainingError
 from surfacedefect.training.config import TrainingConfig
-from surfacedefect.training.negatives import add_lookalikes
+from surfacedefect.training.negatives import add_lookalikes, mirror
 from surfacedefect.training.pictures import IGNORED_BIT, LOOSE_BIT, TrainingPicture
+
+SHARPEST_ZOOM = 1.25
+"""Largest zoom of a crop that damage is painted on."""
+MOST_TRIES = 5
+"""Pieces of pictures that are tried for one without damage, to be mirrored."""
 
 Crop = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """An image uint8 (S, S, 3) and its labels uint8 (S, S)."""
@@ -80,6 +85,7 @@ class Samples:
         image, labels = _turned(image, labels, rng)
         if self.config.lookalike_share and rng.random() < self.config.lookalike_share:
             image, labels = add_lookalikes(image, labels, rng=rng)
+        image = self._mirroring(image, rng)
         image = disturb(image, rng)
         target = np.stack([(labels >> bit) & 1 for bit in range(len(self.config.kinds))])
         weight = np.where(labels & LOOSE_BIT, np.float32(self.config.loose_weight), np.float32(1))
@@ -101,13 +107,16 @@ class Samples:
         return window.image, labels
 
     def _photographed(self, rng: np.random.Generator) -> Crop:
+        painted = rng.random() < self.config.painted_share and "scratch" in self.config.kinds
+        # Painted damage is as sharp as the crop's pixels. On a magnified, soft picture sharpness would give it away.
+        largest = SHARPEST_ZOOM if painted else np.inf
         if self.config.hard_negative_share and rng.random() < self.config.hard_negative_share:
             which, x, y = self._negatives[int(rng.choice(len(self._negatives), p=self._negative_shares))]
-            image, labels = self._cropped(self.pictures[which], rng, centre=(x, y))
+            image, labels = self._cropped(self.pictures[which], rng, centre=(x, y), largest=largest)
         else:
             which = int(rng.choice(len(self.pictures), p=self._shares))
-            image, labels = self._cropped(self.pictures[which], rng, damaged=self._damaged[which])
-        if rng.random() < self.config.painted_share and "scratch" in self.config.kinds:
+            image, labels = self._cropped(self.pictures[which], rng, damaged=self._damaged[which], largest=largest)
+        if painted:
             from surfacedefect.synthetic import paint_damage
 
             image, mask = paint_damage(image, rng=rng)
@@ -117,6 +126,24 @@ class Samples:
             labels[hurt] |= np.uint8(1 << self.config.kinds.index("scratch"))
         return image, labels
 
+    def _mirroring(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """At times let the surface mirror an undamaged piece of one of the pictures, as sharp as pictures are."""
+        if not (self.config.mirrored_share and self.pictures and rng.random() < self.config.mirrored_share):
+            return image
+        for _ in range(MOST_TRIES):
+            picture = self.pictures[int(rng.integers(len(self.pictures)))]
+            zoom, side = float(np.exp(rng.uniform(np.log(0.5), np.log(1.2)))), self.config.crop_px
+            height, width = picture.labels.shape
+            box_width, box_height = min(side / zoom, width), min(side / zoom, height)
+            x, y = rng.uniform(0, width - box_width), rng.uniform(0, height - box_height)
+            inside = picture.labels[int(y) : int(y + box_height) + 1, int(x) : int(x + box_width) + 1]
+            if not _damaged(inside, len(self.config.kinds)).any():
+                box = (x, y, x + box_width, y + box_height)
+                piece = Image.fromarray(picture.image).resize((side, side), Image.Resampling.BICUBIC, box=box)
+                turned = np.rot90(np.asarray(piece.convert("L")), int(rng.integers(4)))
+                return mirror(image, turned, rng=rng)
+        return image
+
     def _cropped(
         self,
         picture: TrainingPicture,
@@ -124,11 +151,13 @@ class Samples:
         *,
         damaged: NDArray[np.intp] | None = None,
         centre: tuple[float, float] | None = None,
+        largest: float = np.inf,
     ) -> Crop:
-        """Crop around `centre`, or at times around one of the `damaged` pixels, or anywhere."""
+        """Crop around `centre`, or at times around one of the `damaged` pixels, or anywhere; zoom at most `largest`."""
         height, width = picture.labels.shape
         side = self.config.crop_px
-        zoom = float(np.exp(rng.uniform(*np.log(self.config.scale_range))))
+        least, most = self.config.scale_range
+        zoom = float(np.exp(rng.uniform(np.log(least), np.log(max(min(most, largest), least)))))
         squeeze = float(np.exp(rng.uniform(-0.25, 0.25)))
         box_width = min(side / zoom * squeeze, width)
         box_height = min(side / zoom / squeeze, height)

@@ -91,7 +91,7 @@ class TileSamples(Samples):
             if self.config.lookalike_share and rng.random() < self.config.lookalike_share:
                 image, labels = add_lookalikes(image, labels, rng=rng)
             if label_grid(labels, kinds=kinds)[0, 0] == wanted:
-                return (image, labels), True
+                return (self._mirroring(image, rng), labels), True
         return (image, labels), False
 
 
