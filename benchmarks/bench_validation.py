@@ -1,97 +1,319 @@
-"""What do weights find on real photographs? Every score of the protocol, on the validation set and the 4K demo photo.
+"""What do the shipped weights find, and do they reach what was asked of them?
 
-Needs the real pictures (SURFACEDEFECT_REAL_DATA); without them it says so and ends. The demo photo shows the same car
-as the validation's 4K photo, so it is reported apart and never chosen by.
+Every score of the protocol, on the real validation set, on the 4K demo photo, on rendered scans that training never
+meets, and on rendered scans without damage; beside it the tile classifier, by its tiles. The demo photo shows the same
+car as the validation's 4K photo, so it is reported apart and never chosen by.
+
+Objects and lengths in the reports are those of the polygons at the default thresholds; "at 10 false alarms" and "at a
+pixel precision of 0.80" mean the best threshold of the map of scratches, in steps of 0.01. Without the real pictures
+(SURFACEDEFECT_REAL_DATA) only the rendered scans are judged.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import math
+import operator
 import sys
+import textwrap
 import time
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from common import REAL_DATA, write_result
+import numpy as np
+from common import REAL_DATA, RESULTS, ROOT, write_result
+from validation_parts import SCRATCH, STEPS, Looked, Part, Picture, look, photographs, rendered
 
 import surfacedefect as sd
-from surfacedefect.annotations import read_coco
-from surfacedefect.evaluation import TOGETHER, ScanScore, score_scan, summarise, truth_of
+from surfacedefect._files import without_nan
+from surfacedefect.baselines import TileClassifier
+from surfacedefect.evaluation import TOGETHER, TileCounts, bootstrap_intervals
+from surfacedefect.evaluation._counts import Counts
+from surfacedefect.runtimes import shipped_models
+from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, preset
 
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+PHOTO_4K, DEMO_4K, PANELS, ALL = "valid/photos4k", "demo/photos4k", "valid/panels", "valid/all"
+SYNTHETIC, CLEAN = "synthetic", "clean"
+FIRST_CLEAN_SEED = FIRST_BENCHMARK_SEED + 1000
+FALSE_ALARMS = 10  # a scan
+PRECISION = 0.80  # of pixels, at which the length is asked for
+LEAST_TILE_AP = {PHOTO_4K: 0.88, DEMO_4K: 0.88, PANELS: 0.75}
+LEAST_PIXEL_AP = {PHOTO_4K: 0.60, PANELS: 0.25, SYNTHETIC: 0.85}
+LEAST_REGIONS_FOUND, LEAST_LENGTH, MOST_POLYGONS = 0.80, 0.90, 1.0
+DRAWN = {
+    PANELS: ("close-ups of paint", "#1f5fa8"),
+    "valid/claims": ("claim photos", "#7a8b99"),
+    "valid/cars": ("whole cars", "#c2a83e"),
+    PHOTO_4K: ("4K photo (valid)", "#d9480f"),
+    DEMO_4K: ("4K photo (demo)", "#8a2be2"),
+    SYNTHETIC: ("rendered scans", "#2b8a3e"),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="default")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="default", help="shipped weights, or path of an .onnx with its card")
+    parser.add_argument("--tiles", default="tile-lite0", help="the same of a tile classifier; without it: skipped")
     parser.add_argument("--name", default="validation", help="name of the result")
+    parser.add_argument("--limit", type=int, help="at most so many photographs of each part, for trying out")
+    parser.add_argument("--synthetic", type=int, default=4, help="rendered scans with damage")
+    parser.add_argument("--clean", type=int, default=6, help="rendered scans without")
     arguments = parser.parse_args()
-    if not REAL_DATA.is_dir():
-        sys.exit(f"skipped: no real pictures at '{REAL_DATA}'; set SURFACEDEFECT_REAL_DATA")
-    detector = sd.Detector(arguments.model)
-    parts: dict[str, list[ScanScore]] = defaultdict(list)
-    share = {}
-    for folder in ("valid", "demo"):
-        for record in read_coco(REAL_DATA / folder / "annotations.json").images:
-            score, covered = look(detector, REAL_DATA / folder / "images", record)
-            part = f"{folder}/{record.origin}"
-            parts[part].append(score)
-            share[part] = share.get(part, 0) + covered
-    parts["valid/all"] = [score for part, scores in parts.items() if part.startswith("valid/") for score in scores]
-    reports = {part: summarise(scores) for part, scores in parts.items()}
-    for part, report in reports.items():
-        print(f"== {part}\n{report.to_text()}")
-    card = detector.predictor.card
+    detector, tiles = sd.Detector(arguments.model), tile_detector(arguments.tiles)
+    looked: dict[str, list[Looked]] = defaultdict(list)
+    for picture in pictures(arguments):
+        started = time.perf_counter()
+        looked[picture.part].append(look(picture, detector, tiles))
+        print(f"{picture.part}, {picture.name}: {time.perf_counter() - started:.1f} s", flush=True)
+    if not looked:
+        sys.exit("skipped: no pictures")
+    if valid := [one for part, several in looked.items() if part.startswith("valid/") for one in several]:
+        looked[ALL] = valid
+    parts = {part: Part.of(several) for part, several in looked.items()}
+    skipped = {"skipped": f"no weights '{arguments.tiles}'"}
+    rows = must_hold(parts)
     result = {
         "question": __doc__,
-        "model": {"name": card.name, "sha256": card.sha256, "thresholds": dict(card.thresholds)},
-        "scratch_area_covered": {part: ratio(share[part]) for part in share},
-        "froc": {part: froc(scores) for part, scores in parts.items()},
-        "reports": {part: report.to_dict() for part, report in reports.items()},
+        "model": card_of(detector),
+        "tile_classifier": skipped if tiles is None else card_of(tiles),
+        "must_hold": rows,
+        **figures(parts),
     }
-    print(json.dumps(result["scratch_area_covered"], indent=1))
-    write_result(arguments.name, result)
+    for part, of in parts.items():
+        print(f"== {part}\n{of.report.to_text()}")
+    print_tables(parts, rows, missing=None if tiles else skipped["skipped"])
+    write_result(arguments.name, without_nan(result))
+    draw(parts, RESULTS / f"{arguments.name}.png")
 
 
-def look(detector: sd.Detector, images: Path, record) -> tuple[ScanScore, complex]:
-    """Return the scores of a picture, and its covered + true scratch pixels (as one complex number, which adds)."""
-    started = time.perf_counter()
-    found = detector.detect(images / record.file_name)
-    seconds = time.perf_counter() - started
-    truth = truth_of(record, kinds=found.kinds)
-    maps = {kind: found.probability_map.read(kind) for kind in found.kinds}
-    thresholds = dict(found.thresholds)
-    thresholds[TOGETHER] = min(thresholds.values())
-    score = score_scan(
-        maps,
-        truth,
-        threshold=thresholds,
-        polygons=found,
-        group=record.group,
-        seconds=seconds,
-        froc_thresholds=THRESHOLDS,
-    )
-    scratch = truth.views["scratch"].state == 1
-    predicted = maps["scratch"] >= round(thresholds["scratch"] * 255)
-    return score, complex((scratch & predicted).sum(), scratch.sum())
+def pictures(arguments: argparse.Namespace) -> Iterator[Picture]:
+    if REAL_DATA.is_dir():
+        yield from photographs(limit=arguments.limit)
+    else:
+        print("real pictures skipped: set SURFACEDEFECT_REAL_DATA")
+    clean = replace(preset("clean"), materials="benchmark")  # paints and places that no training window has
+    yield from rendered(SYNTHETIC, preset("bench-v1"), first_seed=FIRST_BENCHMARK_SEED, count=arguments.synthetic)
+    yield from rendered(CLEAN, clean, first_seed=FIRST_CLEAN_SEED, count=arguments.clean)
 
 
-def ratio(covered_and_true: complex) -> float | None:
-    return None if covered_and_true.imag == 0 else round(covered_and_true.real / covered_and_true.imag, 4)
+def tile_detector(name: str) -> sd.Detector | None:
+    """Load the tile classifier; None when there are no such weights."""
+    if name in shipped_models() or (name.endswith(".onnx") and Path(name).is_file()):
+        return sd.Detector(TileClassifier.load(name))
+    print(f"tile classifier skipped: no weights '{name}'")
+    return None
 
 
-def froc(scores: list[ScanScore]) -> dict[str, list[dict[str, float]]]:
+def card_of(detector: sd.Detector) -> dict[str, Any]:
+    card = detector.predictor.card
+    return {"name": card.name, "sha256": card.sha256, "thresholds": dict(card.thresholds)}
+
+
+def figures(parts: Mapping[str, Part]) -> dict[str, Any]:
+    """Put everything that was measured into plain values, part by part."""
+    return {
+        "polygons_per_scan": {part: of.polygons_per_scan for part, of in parts.items()},
+        "scratch_area_covered": {part: of.metric(SCRATCH, "pixel_recall") for part, of in parts.items()},
+        "scratch_recall_at_10_false_alarms": {part: recall_at_alarms(of) for part, of in parts.items()},
+        "scratch_length_at_precision_080": {part: length_at_precision(of) for part, of in parts.items()},
+        "tile_average_precision": {part: tile_precision(of) for part, of in parts.items()},
+        "froc": {part: froc_of_polygons(of) for part, of in parts.items()},
+        "scratch_by_threshold": {part: by_threshold(of) for part, of in parts.items()},
+        "reports": {part: of.report.to_dict() for part, of in parts.items()},
+        "tile_classifier_reports": {part: of.rival.to_dict() for part, of in parts.items() if of.rival},
+    }
+
+
+def recall_at_alarms(part: Part) -> dict[str, Any]:
+    """Give the best recall of true scratches down to the threshold with more than ten false alarms a scan."""
+    best = with_interval(part, [one.blobs for one in part.looked], lambda counts: counts.recall_at(FALSE_ALARMS))
+    curve = part.blobs.froc()
+    allowed = (curve.false_alarms_per_scan <= FALSE_ALARMS) & (curve.recall > 0)
+    reached = allowed & (curve.recall == best["value"])
+    threshold = float(curve.thresholds[reached].max()) if reached.any() else math.nan
+    precision = part.report.kinds[SCRATCH].score.pixels.precision(threshold) if reached.any() else math.nan
+    return best | {"threshold": threshold, "pixel_precision": precision}
+
+
+def length_at_precision(part: Part) -> dict[str, float]:
+    """Give the lowest threshold whose pixel precision is high enough, and the length met there; 0 when none is."""
+    pixels = part.report.kinds[SCRATCH].score.pixels
+    if not pixels.positive_count:
+        return {"threshold": math.nan, "length_recall": math.nan}
+    for step, lengths in zip(STEPS, part.lengths, strict=True):
+        if pixels.precision(step) >= PRECISION:
+            return {"threshold": step, "length_recall": lengths.recall}
+    return {"threshold": math.nan, "length_recall": 0.0}
+
+
+@dataclass(frozen=True)
+class TilePair(Counts):
+    """The same tiles as both models score them."""
+
+    unet: TileCounts
+    rival: TileCounts
+
+    @property
+    def lead(self) -> float:
+        """Average precision that the U-Net has above the tile classifier."""
+        return self.unet.average_precision - self.rival.average_precision
+
+
+def tile_precision(part: Part) -> dict[str, Any]:
+    """Give the average precision of tiles of both models, and the lead: both on the same resamples."""
+    unet = {"unet": part.metric(TOGETHER, "tile_average_precision")}
+    if part.rival is None:
+        return unet
+    pairs = [TilePair(*(score.kinds[TOGETHER].tiles for score in (one.score, one.rival))) for one in part.looked]
+    lead = with_interval(part, pairs, lambda pair: pair.lead)
+    return unet | {"tile_classifier": part.rival_metric("tile_average_precision"), "lead": lead}
+
+
+def with_interval(part: Part, counts: list[Any], metric: Any) -> dict[str, Any]:
+    interval = bootstrap_intervals(counts, part.groups, metrics={"it": metric})["it"]
+    return {"value": metric(sum(counts[1:], counts[0])), "interval": interval and [interval.low, interval.high]}
+
+
+def froc_of_polygons(part: Part) -> dict[str, list[dict[str, float]]]:
     curves = {}
-    for kind in scores[0].kinds:
-        total = sum((score.kinds[kind].objects for score in scores[1:]), scores[0].kinds[kind].objects)
-        curve = total.froc()
+    for kind, report in part.report.kinds.items():
+        curve = report.score.objects.froc()
         curves[kind] = [
             {"score": float(t), "recall": round(float(r), 4), "false_alarms_per_scan": round(float(f), 3)}
             for t, r, f in zip(curve.thresholds, curve.recall, curve.false_alarms_per_scan, strict=True)
             if r == r
         ]
     return curves
+
+
+def by_threshold(part: Part) -> dict[str, list[float]]:
+    """Give what the map of scratches would find at each threshold."""
+    pixels, curve = part.report.kinds[SCRATCH].score.pixels, part.blobs.froc()
+    columns = {
+        "threshold": STEPS,
+        "regions_found": curve.recall,
+        "false_alarms_per_scan": curve.false_alarms_per_scan,
+        "length_recall": [lengths.recall for lengths in part.lengths],
+        "pixel_precision": [pixels.precision(step) for step in STEPS],
+        "pixel_recall": [pixels.recall(step) for step in STEPS],
+    }
+    return {name: [round(float(value), 4) for value in values] for name, values in columns.items()}
+
+
+def must_hold(parts: Mapping[str, Part]) -> list[dict[str, Any]]:
+    """Hold the figures against what was asked; `holds` is None where there is no figure."""
+    rows: list[dict[str, Any]] = []
+
+    def ask(name: str, value: float, sign: str, asked: float, note: str = "") -> None:
+        known = not (math.isnan(value) or math.isnan(asked))
+        compare = {">": operator.gt, ">=": operator.ge, "<=": operator.le}[sign]
+        wanted = f"{sign} {asked:.2f}" if sign != ">" else f"> {asked:.4f}" if known else "> ?"
+        holds = bool(compare(value, asked)) if known else None
+        rows.append({"name": name, "value": value, "asked": wanted, "holds": holds, "note": note if known else ""})
+
+    def value(part: str, kind: str, metric: str) -> float:
+        return parts[part].metric(kind, metric) if part in parts else math.nan
+
+    for part, least in LEAST_TILE_AP.items():
+        precision = value(part, TOGETHER, "tile_average_precision")
+        rival = parts[part].rival_metric("tile_average_precision") if part in parts else math.nan
+        ask(f"tile AP above the tile classifier's, {part}", precision, ">", rival)
+        ask(f"tile AP, {part}", precision, ">=", least)
+    unknown = dict.fromkeys(("value", "threshold", "pixel_precision", "length_recall"), math.nan)
+    for part in (PHOTO_4K, DEMO_4K):
+        best = recall_at_alarms(parts[part]) if part in parts else unknown
+        note = f"threshold {best['threshold']:.2f}, pixel precision {best['pixel_precision']:.2f}"
+        name = f"scratches found at <= {FALSE_ALARMS} false alarms a scan, {part}"
+        ask(name, best["value"], ">=", LEAST_REGIONS_FOUND, note)
+    best = length_at_precision(parts[SYNTHETIC]) if SYNTHETIC in parts else unknown
+    name = f"scratch length met at pixel precision >= {PRECISION:.2f}, {SYNTHETIC}"
+    ask(name, best["length_recall"], ">=", LEAST_LENGTH, f"threshold {best['threshold']:.2f}")
+    for part, least in LEAST_PIXEL_AP.items():
+        ask(f"pixel AP of scratches, {part}", value(part, SCRATCH, "pixel_average_precision"), ">=", least)
+    polygons = parts[CLEAN].polygons_per_scan if CLEAN in parts else math.nan
+    ask(f"polygons a scan at the default thresholds, {CLEAN}", polygons, "<=", MOST_POLYGONS)
+    return rows
+
+
+def print_tables(parts: Mapping[str, Part], rows: list[dict[str, Any]], *, missing: str | None) -> None:
+    heads = ("scans", "tile AP: U-Net", "tile classifier", "pixel AP: U-Net", "tile classifier")
+    heads += (f"scratches at {FALSE_ALARMS}", "threshold", "pixel precision there")
+    print(f"\n{'any damage':16s}", *heads, sep="  ")
+    for part, of in parts.items():
+        numbers = []
+        for name in ("tile_average_precision", "pixel_average_precision"):
+            numbers += [of.metric(TOGETHER, name), of.rival_metric(name)]
+        at_alarms = recall_at_alarms(of)
+        numbers += [at_alarms[name] for name in ("value", "threshold", "pixel_precision")]
+        cells = [str(len(of.looked)), *("-" if math.isnan(number) else f"{number:.3f}" for number in numbers)]
+        print(f"{part:16s}", *(cell.rjust(len(head)) for cell, head in zip(cells, heads, strict=True)), sep="  ")
+    if missing:
+        print(f"tile classifier skipped: {missing}")
+    print(f"\n{'must hold':72s} {'value':>7s}  asked")
+    for row in rows:
+        value = "-" if math.isnan(row["value"]) else f"{row['value']:.3f}"
+        verdict = {True: "holds", False: "DOES NOT HOLD", None: "not judged"}[row["holds"]]
+        print(f"{row['name']:72s} {value:>7s}  {row['asked']:9s} {verdict:14s} {row['note']}")
+    print()
+
+
+def draw(parts: Mapping[str, Part], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, (froc, pixels, bars) = plt.subplots(1, 3, figsize=(15, 5.2), layout="constrained")
+    drawn = {part: named for part, named in DRAWN.items() if part in parts}
+    for part, (label, colour) in drawn.items():
+        of = parts[part]
+        scratch = of.report.kinds[SCRATCH].score
+        style = {"color": colour, "label": f"{label}, n = {len(of.looked)}"}
+        froc.plot(*best_recall(of), drawstyle="steps-post", **style)
+        at_default = scratch.objects
+        froc.plot(max(at_default.false_alarms_per_scan, 0.1), at_default.recall, "o", color=colour)
+        curve = scratch.pixels.curve()
+        pixels.plot(curve.recall, curve.precision, **style)
+    froc.axvline(FALSE_ALARMS, color="#999999", linestyle=":", linewidth=1)
+    froc.set(xscale="log", xlim=(0.1, None), ylim=(0, 1.02), xlabel="at most so many false alarms a scan")
+    froc.set(ylabel="share of true scratches found", title="Scratches found (dot: polygons as shipped)")
+    pixels.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision", title="Pixels of scratches")
+    draw_bars(bars, parts, drawn)
+    for axis in (froc, pixels):
+        axis.grid(alpha=0.3)
+    figure.legend(*froc.get_legend_handles_labels(), loc="outside lower left", ncols=len(drawn), frameon=False)
+    figure.savefig(path, dpi=100)
+    print(path.relative_to(ROOT))
+
+
+def best_recall(part: Part) -> tuple[np.ndarray, np.ndarray]:
+    """Give recall against false alarms from the highest threshold down to that of most alarms; 0.1 stands for fewer."""
+    curve = part.blobs.froc()
+    most = int(np.argmax(curve.false_alarms_per_scan))
+    alarms, recall = curve.false_alarms_per_scan[most:][::-1], curve.recall[most:][::-1]
+    return np.maximum(np.maximum.accumulate(alarms), 0.1), np.maximum.accumulate(recall)
+
+
+def draw_bars(axis: Any, parts: Mapping[str, Part], drawn: Mapping[str, tuple[str, str]]) -> None:
+    at = np.arange(len(drawn))
+    metric = "tile_average_precision"
+    sides = {"U-Net": [parts[part].metric(TOGETHER, metric) for part in drawn]}
+    if any(parts[part].rival for part in drawn):
+        sides["tile classifier"] = [parts[part].rival_metric(metric) for part in drawn]
+    width = 0.8 / len(sides)
+    for k, ((label, heights), colour) in enumerate(zip(sides.items(), ("#1f5fa8", "#b8c4ce"), strict=False)):
+        bars = axis.bar(at + (k - (len(sides) - 1) / 2) * width, heights, width, color=colour, label=label)
+        axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=1)
+    asked = [LEAST_TILE_AP.get(part, math.nan) for part in drawn]
+    axis.hlines(asked, at - 0.45, at + 0.45, color="#222222", linewidth=1.5, label="asked")
+    axis.set_xticks(at, [textwrap.fill(label, 11) for label, _ in drawn.values()])
+    axis.tick_params(axis="x", labelsize=8)
+    title = "Tiles with any damage" + ("" if len(sides) > 1 else " (tile classifier skipped)")
+    axis.set(ylim=(0, 1.12), ylabel="average precision", title=title)
+    axis.legend(loc="upper right", ncols=3, frameon=False, fontsize=8)
 
 
 if __name__ == "__main__":

@@ -169,6 +169,11 @@ def test_polygons_with_holes_and_slanted_sides() -> None:
     assert (counts.hits, counts.found) == (1, 0), "a hollow outline covers too little"
 
 
+def test_recall_at_so_many_false_alarms_does_not_count_where_blobs_have_melted() -> None:
+    counts = ObjectCounts(1, 4, 0, 0, 0, 0, (0.1, 0.3, 0.5, 0.7), (4, 3, 2, 1), (0, 30, 8, 2))
+    assert [counts.recall_at(alarms) for alarms in (1, 2, 10, 30)] == [0, 0.25, 0.5, 1]
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 25), st.integers(1, 25), st.floats(0, 1))
 @settings(max_examples=60, deadline=None)
 def test_regions_of_pixels_are_those_of_the_mask(seed: int, height: int, width: int, share: float) -> None:

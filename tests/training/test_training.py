@@ -188,6 +188,23 @@ def test_the_command_makes_a_model_that_detect_takes(coco, tmp_path, tiny_weight
     assert found.kinds == ("scratch", "dent")
 
 
+def test_crops_can_be_disturbed_on_the_device(pictures, tmp_path):
+    from dataclasses import replace
+
+    from surfacedefect.training.loop import train
+
+    here = replace(TINY, augment="device", synthetic_share=0.0, steps=2)
+    undisturbed, disturbed = Samples(pictures, here, on_device=True)[0][0], Samples(pictures, here)[0][0]
+    assert (undisturbed != disturbed).any()
+    runs = [train(pictures, tmp_path / name, config=here, workers=0) for name in ("a", "b")]
+    losses = [run.history[-1]["loss"] for run in runs]
+    assert losses[0] == losses[1], "a function of the seed and the step"
+    other = train(pictures, tmp_path / "c", config=replace(here, augment="workers"), workers=0)
+    assert other.history[-1]["loss"] != losses[0]
+    with pytest.raises(sd.TrainingError, match="'auto', 'workers', 'device'"):
+        replace(TINY, augment="gpu")
+
+
 def test_a_car_on_both_sides_is_refused(coco, tmp_path):
     from dataclasses import replace
 

@@ -51,7 +51,10 @@ def train(
         str | None,
         typer.Option(help="An earlier model: crops around its false alarms on these pictures are seen more often."),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that prepare samples.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that prepare samples.", show_default="one, or for a GPU one a core"),
+    ] = None,
 ) -> None:
     """Train a model on your own annotated pictures; interrupted, it goes on where it stopped."""
     from surfacedefect.cli import _options

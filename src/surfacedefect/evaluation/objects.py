@@ -135,14 +135,17 @@ class ObjectCounts(Counts):
         return FrocCurve(np.array(self.thresholds, np.float64), recall, alarms)
 
     def recall_at(self, false_alarms_per_scan: float) -> float:
-        """Best recall among the thresholds of the curve with at most so many false alarms a scan.
+        """Best recall among the thresholds of the curve down to which there are at most so many false alarms a scan.
 
-        No interpolation; 0 when every threshold gives more, nan when there is no curve, no region or no scan.
+        Below the first threshold that gives more none counts, even if it gives fewer: there blobs have melted into few
+        that touch the truth somewhere. No interpolation; 0 when every threshold gives more, nan when there is no
+        curve, no region or no scan.
         """
         if not (self.thresholds and self.regions and self.scans):
             return math.nan
         curve = self.froc()
-        allowed = curve.recall[curve.false_alarms_per_scan <= false_alarms_per_scan]
+        within = (curve.false_alarms_per_scan <= false_alarms_per_scan)[::-1]
+        allowed = curve.recall[::-1][np.logical_and.accumulate(within)]
         return float(allowed.max()) if allowed.size else 0.0
 
 

@@ -10,6 +10,8 @@ from surfacedefect.errors import TrainingError
 
 LossName = Literal["bce-dice", "focal-tversky", "centre-line-dice"]
 
+AugmentOn = Literal["auto", "workers", "device"]
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
@@ -48,8 +50,11 @@ class TrainingConfig:
         Share of all crops that get harmless edges, glints or sharp grain.
     mirrored_share
         Share of all crops whose surface mirrors a piece of another picture, as glossy paint does.
+    augment
+        Where crops are disturbed as cameras do: in the ``"workers"``, on the ``"device"``, or ``"auto"``: on the device
+        where that is a GPU.
     seed
-        Every sample is a function of this seed and its number.
+        Every sample is a function of this seed and its number; a disturbance on the device, of it and the step.
     """
 
     kinds: tuple[str, ...] = ("scratch", "dent")
@@ -79,6 +84,7 @@ class TrainingConfig:
     imagenet_start: bool = True
     validate_every: int = 300
     checkpoint_every: int = 100
+    augment: AugmentOn = "auto"
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -93,8 +99,9 @@ class TrainingConfig:
         for name in (item.name for item in fields(self) if item.name.endswith("_share")):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{name}={getattr(self, name)}; expected a share in [0, 1]")
-        if self.loss not in get_args(LossName):
-            raise TrainingError(f"loss={self.loss!r}; expected one of {', '.join(map(repr, get_args(LossName)))}")
+        for name, choices in (("loss", get_args(LossName)), ("augment", get_args(AugmentOn))):
+            if getattr(self, name) not in choices:
+                raise TrainingError(f"{name}={getattr(self, name)!r}; expected one of {', '.join(map(repr, choices))}")
         if self.loss == "centre-line-dice" and "scratch" not in self.kinds:
             raise TrainingError(f"loss='centre-line-dice' with kinds={self.kinds}; expected 'scratch' among the kinds")
 

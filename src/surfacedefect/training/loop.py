@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surfacedefect._files import atomic_path, write_text
+from surfacedefect._machine import usable_cores
 from surfacedefect.errors import TrainingError, require
+from surfacedefect.training.augment import disturb
 from surfacedefect.training.config import TileConfig, TrainingConfig
 from surfacedefect.training.losses import loss_of
 from surfacedefect.training.model import build_network
@@ -87,7 +89,7 @@ def train(
     validation: Sequence[TrainingPicture] = (),
     negatives: Sequence[tuple[int, float, float]] = (),
     start: Path | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train what the recipe is for; a second call with the same folder goes on where the first one stopped.
@@ -106,7 +108,7 @@ def train(
     start
         Checkpoint of an earlier run, of the same network and kinds: its averaged weights are where this one begins.
     workers
-        Processes that prepare samples; 0 prepares them in this one.
+        Processes that prepare samples; 0 prepares them in this one. None: one, or for a GPU as many as there are cores.
     progress
         Told after every step.
 
@@ -120,6 +122,8 @@ def train(
     torch.set_flush_denormal(True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = fast_precision(device)
+    if workers is None:
+        workers = usable_cores() if device == "cuda" else 1
 
     task = task_of(config)
     network = task.build(config, start=None if start is None else False)
@@ -138,12 +142,16 @@ def train(
     checkpoint = Checkpoint(run_dir / "last.pt", network=network, average=average, optimizer=optimizer, config=config)
     first, history = checkpoint.load(device)
 
-    samples = task.samples(pictures, config, negatives=negatives)
+    on_device = config.augment == "device" or (config.augment == "auto" and device == "cuda")
+    samples = task.samples(pictures, config, negatives=negatives, on_device=on_device)
     started, recent = time.perf_counter(), 0.0
     for step, (images, targets, weights) in enumerate(_batches(samples, first=first, workers=workers), first):
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate_factor(step, config)
-        inputs = images.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 127.5 - 1
+        images = images.to(device, non_blocking=True)
+        if on_device:
+            images = disturb(images, generator=torch.Generator(device).manual_seed(_seed_of(config.seed, step)))
+        inputs = images.permute(0, 3, 1, 2).float() / 127.5 - 1
         network.train()
         with torch.autocast(device, dtype=precision, enabled=precision != torch.float32):
             logits = network(inputs.to(memory_format=torch.channels_last))
@@ -167,6 +175,11 @@ def train(
         if progress is not None:
             progress(done, config.steps, _figures(recent, history))
     return TrainingResult(average.module.cpu().eval(), config, history)
+
+
+def _seed_of(*parts: int) -> int:
+    """Mix numbers into one seed, so that neighbouring steps and seeds have nothing in common."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
 
 
 def load_average(network: nn.Module, checkpoint: Path) -> None:

@@ -61,7 +61,7 @@ def train_model(
     run_dir: Path | None = None,
     start: Path | None = None,
     negatives: str | Path | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> ModelCard:
     """Train a model on annotated pictures and write it as ONNX with its card.
@@ -86,7 +86,7 @@ def train_model(
         `hard_negative_share` of the photo crops are taken. The places are kept in ``run_dir/negatives.json``, and
         looked for once.
     workers
-        Processes that prepare samples.
+        Processes that prepare samples; None: one, or for a GPU as many as there are cores.
     progress
         Told after every step: done, in all, a line of figures.
 

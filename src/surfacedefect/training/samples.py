@@ -35,6 +35,8 @@ class Samples:
     negatives
         False alarms of an earlier model on these pictures: number of the picture, x and y in px. The recipe's
         `hard_negative_share` of the photo crops is taken around them, each picture as often as the recipe weighs it.
+    on_device
+        Leave out `disturb`: the loop does it for the whole batch.
 
     Raises
     ------
@@ -56,7 +58,9 @@ class Samples:
         config: TrainingConfig,
         *,
         negatives: Sequence[tuple[int, float, float]] = (),
+        on_device: bool = False,
     ) -> None:
+        self.on_device = on_device
         if not pictures and config.synthetic_share < 1:
             raise TrainingError("no pictures to train on; give annotated pictures or set synthetic_share=1")
         self.pictures = list(pictures)
@@ -86,7 +90,8 @@ class Samples:
         if self.config.lookalike_share and rng.random() < self.config.lookalike_share:
             image, labels = add_lookalikes(image, labels, rng=rng)
         image = self._mirroring(image, rng)
-        image = disturb(image, rng)
+        if not self.on_device:
+            image = disturb(image, rng)
         target = np.stack([(labels >> bit) & 1 for bit in range(len(self.config.kinds))])
         weight = np.where(labels & LOOSE_BIT, np.float32(self.config.loose_weight), np.float32(1))
         weight[(labels & IGNORED_BIT) > 0] = 0
@@ -234,7 +239,9 @@ def _turned(image: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.
 
 
 def disturb(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Disturb a crop as cameras do: sharpness, specks of dirt, exposure, colour, grain and JPEG.
+    """Disturb a crop as cameras do: specks of dirt, sharpness, exposure, colour, grain and JPEG.
+
+    `augment.disturb` does the same to a whole batch on a GPU.
 
     Parameters
     ----------
@@ -247,7 +254,7 @@ def disturb(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     -------
     uint8 (H, W, 3)
     """
-    picture = Image.fromarray(image)
+    picture = Image.fromarray(_specked(image, rng) if rng.random() < 0.3 else image)
     chance = rng.random()
     if chance < 0.2:
         picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.4, 1.6))))
@@ -255,10 +262,8 @@ def disturb(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
         percent, radius = int(rng.integers(60, 250)), float(rng.uniform(0.6, 2.0))
         picture = picture.filter(ImageFilter.UnsharpMask(radius, percent, 0))
     pixels = np.asarray(picture, np.float32)
-    if rng.random() < 0.3:
-        pixels = _specked(pixels, rng)
     gain = np.exp(rng.normal(0, 0.15)) * np.exp(rng.normal(0, 0.05, 3))
-    pixels = (np.clip(pixels, 0, 255) / 255) ** np.exp(rng.normal(0, 0.2)) * 255 * gain.astype(np.float32)
+    pixels = (pixels / 255) ** np.float32(np.exp(rng.normal(0, 0.2))) * (255 * gain.astype(np.float32))
     mean = pixels.mean(axis=2, keepdims=True)
     pixels = mean + (pixels - mean) * np.float32(rng.uniform(0.3, 1.4))
     middle = pixels.mean()
@@ -282,13 +287,13 @@ def _grain(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float
     if coarse > 1:
         light = np.asarray(Image.fromarray(light).resize((width, height), Image.Resampling.BICUBIC))
     colour = rng.normal(0, 0.4, (height, width, 3)).astype(np.float32)
-    return np.float32(rng.uniform(1, 9)) * (light[:height, :width, None] + colour)
+    return np.float32(rng.uniform(1, 9)) * (light[..., None] + colour)
 
 
-def _specked(pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _specked(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Round specks of dirt and glints, which are no damage: hard negatives."""
-    height, width = pixels.shape[:2]
-    result = pixels.copy()
+    height, width = image.shape[:2]
+    result = image.astype(np.float32)
     for _ in range(int(rng.integers(3, 30))):
         radius = float(np.exp(rng.uniform(np.log(0.6), np.log(4))))
         reach = int(np.ceil(radius)) + 2
@@ -298,4 +303,4 @@ def _specked(pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
         rows, columns = np.ogrid[top : top + part.shape[0], left : left + part.shape[1]]
         cover = np.clip(radius + 0.5 - np.hypot(rows - row, columns - column), 0, 1)[..., None]
         part += (np.float32(rng.normal(0, 45)) * cover * rng.uniform(0.5, 1)).astype(np.float32)
-    return result
+    return np.clip(result + 0.5, 0, 255).astype(np.uint8)

@@ -33,7 +33,7 @@ class TileSamples(Samples):
 
     Parameters
     ----------
-    pictures, config, negatives
+    pictures, config, negatives, on_device
         See `Samples`. The recipe's `clean_share` has no say, as half of the tiles are clean.
 
     Raises
@@ -56,8 +56,9 @@ class TileSamples(Samples):
         config: TrainingConfig,
         *,
         negatives: Sequence[tuple[int, float, float]] = (),
+        on_device: bool = False,
     ) -> None:
-        super().__init__(pictures, config, negatives=negatives)
+        super().__init__(pictures, config, negatives=negatives, on_device=on_device)
         # Crops that could only be thrown away are not made: painted ones when a clean tile is wanted, and so on.
         clean, damaged = copy.copy(self), copy.copy(self)
         clean.config = replace(config, painted_share=0.0, centred_share=0.0, clean_share=1.0)
@@ -77,7 +78,8 @@ class TileSamples(Samples):
         wanted = DAMAGED if number % 2 else CLEAN
         (image, labels), right = self._drawn(wanted, rng)
         weight = tile_weight(labels, kinds=len(self.config.kinds), loose=self.config.loose_weight) if right else 0.0
-        return disturb(image, rng), np.array([wanted], np.uint8), np.array([weight], np.float32)
+        image = image if self.on_device else disturb(image, rng)
+        return image, np.array([wanted], np.uint8), np.array([weight], np.float32)
 
     def _drawn(self, wanted: int, rng: np.random.Generator) -> tuple[Crop, bool]:
         """Draw crops until one has the wanted label; say whether the last one has it."""
