@@ -1,4 +1,4 @@
-"""Write the pictures of `docs/images/` that show what the synthetic scans look like.
+"""Write the pictures of `docs/images/` that show rendered scans, and what the shipped weights make of them.
 
 ``python docs/make_gallery.py`` writes all of them in a few minutes, ``python docs/make_gallery.py damage light`` some.
 """
@@ -8,14 +8,17 @@ from __future__ import annotations
 import argparse
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from shapely import contains_xy
+from shapely.ops import unary_union
 
+import surfacedefect as sd
 from surfacedefect.synthetic.config import FIRST_BENCHMARK_SEED, PLACES, SyntheticConfig
 from surfacedefect.synthetic.fringe import Fringe
 from surfacedefect.synthetic.presets import PRESETS, preset
@@ -25,7 +28,8 @@ from surfacedefect.synthetic.truth import SyntheticTruth, TrueDefect
 IMAGES = Path(__file__).parent / "images"
 MOST_BYTES = 300_000
 LABEL_PX = 20
-YELLOW, BLUE, GREY = (255, 212, 0), (60, 170, 255), (150, 150, 150)
+ERROR_PX, ERRORS_A_ROW = 192, 6
+YELLOW, BLUE, GREY, RED = (255, 212, 0), (60, 170, 255), (150, 150, 150), (255, 40, 40)
 COLOURS = {"scratch": YELLOW, "dent": BLUE}
 
 Mask = NDArray[np.uint8]
@@ -154,6 +158,63 @@ def truth() -> Image.Image:
     return sheet([labelled(part, name) for part, name in parts], columns=2)
 
 
+def errors() -> Image.Image:
+    """Show what the shipped weights find, miss and take for damage on two rendered scans: plain, then outlined."""
+    detector = sd.Detector()
+    shown: dict[str, list[tuple[float, Image.Image, str]]] = {"found": [], "missed": [], "false alarm": []}
+    for seed in (FIRST_BENCHMARK_SEED + 4000, FIRST_BENCHMARK_SEED + 4001):
+        scan = render_scan(seed, preset("bench-v1"))
+        found = list(detector.detect(scan.image))
+        picture = Image.fromarray(scan.image)
+        marked = outlined(picture, scan.truth)
+        draw = ImageDraw.Draw(marked)
+        for one in found:
+            draw.line([*map(tuple, one.polygon.exterior.coords)], fill=RED, width=2)
+        for sort, worth_of, place, text in judged(scan, found):
+            box = around(place, marked.size)
+            pair = sheet([picture.crop(box), marked.crop(box)], columns=1, gap=0)
+            shown[sort].append((worth_of, pair, f"{sort}: {text}"))
+    rows = []
+    for sort, pairs in shown.items():
+        pairs.sort(key=lambda entry: -entry[0])
+        if len(pairs) < ERRORS_A_ROW:
+            print(f"only {len(pairs)} {sort}")
+        blank = (0.0, Image.new("RGB", (ERROR_PX, 2 * ERROR_PX), "white"), "")
+        rows += [*pairs, *[blank] * ERRORS_A_ROW][:ERRORS_A_ROW]
+    return sheet([labelled(pair, text) for _, pair, text in rows], columns=ERRORS_A_ROW)
+
+
+def judged(scan: SyntheticScan, found: list[sd.Defect]) -> Iterator[tuple[str, float, tuple[float, float], str]]:
+    """Sort damages into found and missed, and polygons that touch none into false alarms; give worth, place, words."""
+    union = unary_union([one.polygon.buffer(8) for one in found])
+    damaged = scan.truth.ignore.astype(bool)
+    for mask in scan.truth.masks.values():
+        damaged |= mask > 0
+    for defect in scan.truth.defects:
+        left, top, right, bottom = defect.box
+        if defect.area_px < 60 or defect.visible < 0.5:
+            continue
+        rows, cols = np.nonzero(scan.truth.masks[defect.kind][top:bottom, left:right])
+        share = float(contains_xy(union, left + cols[::7] + 0.5, top + rows[::7] + 0.5).mean())
+        place = float(left + np.median(cols)), float(top + np.median(rows))
+        text = f"{defect.sort}, contrast {defect.contrast:.0f}"
+        if share < 0.1:
+            yield "missed", defect.contrast, place, text
+        elif share > 0.5:
+            yield "found", min(defect.contrast, 40) + len(rows) ** 0.5, place, text
+    for one in found:
+        x0, y0, x1, y1 = map(int, one.polygon.bounds)
+        if not damaged[max(y0 - 8, 0) : y1 + 8, max(x0 - 8, 0) : x1 + 8].any():
+            centre = one.polygon.representative_point()
+            yield "false alarm", one.score, (centre.x, centre.y), f"{one.kind}, score {one.score:.2f}"
+
+
+def around(place: tuple[float, float], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Give the box of a crop around a place, moved into the picture."""
+    left, top = (int(np.clip(at - ERROR_PX / 2, 0, side - ERROR_PX)) for at, side in zip(place, size, strict=True))
+    return left, top, left + ERROR_PX, top + ERROR_PX
+
+
 def richness(truth: SyntheticTruth) -> float:
     """Say how much there is to show: both kinds, and something to ignore."""
     shares = [float((mask > 0).mean()) for mask in (*truth.masks.values(), truth.ignore)]
@@ -214,7 +275,7 @@ def write(name: str, picture: Image.Image) -> None:
 
 
 FONT = ImageFont.load_default(size=14)
-SHEETS: dict[str, Callable[[], Image.Image]] = {f.__name__: f for f in (crops, damage, light, scans, truth)}
+SHEETS: dict[str, Callable[[], Image.Image]] = {f.__name__: f for f in (crops, damage, light, scans, truth, errors)}
 
 
 def main() -> None:

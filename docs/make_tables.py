@@ -1,0 +1,105 @@
+"""Write the measured figures of benchmarks/results/validation.json into the tables of the pages, between their marks.
+
+Run it after `benchmarks/bench_validation.py`; tests/test_docs.py fails when a page says something else than the file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "validation.json"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "model-card.md")
+PARTS = {
+    "demo/photos4k": "bumper photo, 4096 x 3072",
+    "valid/photos4k": "quarter panel photo, 4096 x 3072",
+    "valid/panels": "close-ups of paint",
+    "valid/claims": "claim photos",
+    "valid/cars": "whole cars",
+    "valid/all": "validation set together",
+    "synthetic": "rendered scans held out",
+}
+SHORT = ("demo/photos4k", "valid/photos4k", "valid/panels", "valid/all")
+COLUMNS = {
+    "area covered": ("pixel_recall", ".2f"),
+    "regions found": ("object_recall", ".2f"),
+    "false alarms a picture": ("false_alarms_per_scan", ".1f"),
+    "length recall": ("length_recall", ".2f"),
+    "pixel AP": ("pixel_average_precision", ".2f"),
+    "tile AP": ("tile_average_precision", ".2f"),
+}
+
+
+def main() -> None:
+    """Fill the tables of every page."""
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8"), result), encoding="utf-8")
+        print(page.relative_to(ROOT))
+
+
+def filled(text: str, result: Mapping[str, Any]) -> str:
+    """Put each table between its marks; a page need not have every one."""
+    for name, lines in tables(result).items():
+        marks = rf"(<!-- begin {re.escape(name)} -->\n).*?(<!-- end {re.escape(name)} -->)"
+        text = re.sub(marks, lambda found, lines=lines: found[1] + "\n".join(lines) + "\n" + found[2], text, flags=re.S)
+    return text
+
+
+def tables(result: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the lines of every table by its name."""
+    reports = {part: result["reports"][part] for part in PARTS if part in result["reports"]}
+    return {
+        "scratches": table("scratch", {part: reports[part] for part in SHORT if part in reports}),
+        "scratches in full": table("scratch", reports, intervals=True),
+        "dents": table("dent", {part: one for part, one in reports.items() if has(one, "dent")}, intervals=True),
+        "asked": asked(result["must_hold"]) if "must_hold" in result else [],
+    }
+
+
+def table(kind: str, reports: Mapping[str, Any], *, intervals: bool = False) -> list[str]:
+    """Return a row for each part, of damage of one kind."""
+    lines = [
+        f"| {'scratches' if kind == 'scratch' else 'dents'} on | pictures | " + " | ".join(COLUMNS) + " |",
+        "| --- " * (len(COLUMNS) + 2) + "|",
+    ]
+    for part, report in reports.items():
+        metrics = report["kinds"][kind]["metrics"]
+        cells = [cell(metrics[name], form, intervals=intervals) for name, form in COLUMNS.values()]
+        lines.append(f"| {PARTS[part]} | {report['scans']} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def cell(metric: Mapping[str, Any], form: str, *, intervals: bool) -> str:
+    """Return a figure, its interval in brackets; a dash for what is undefined."""
+    if metric["value"] is None or metric["value"] != metric["value"]:
+        return "-"
+    text = f"{metric['value']:{form}}"
+    if intervals and metric["interval"]:
+        low, high = metric["interval"]
+        text += f" ({low:{form}}-{high:{form}})"
+    return text
+
+
+def has(report: Mapping[str, Any], kind: str) -> bool:
+    """Whether there is true damage of a kind."""
+    value = report["kinds"][kind]["metrics"]["object_recall"]["value"]
+    return value is not None and value == value
+
+
+def asked(rows: list[Mapping[str, Any]]) -> list[str]:
+    """Return what was asked beside what was measured."""
+    words = {True: "yes", False: "no", None: "not measured"}
+    lines = ["| what was asked | asked | measured | reached |", "| --- | --- | --- | --- |"]
+    for row in rows:
+        value = "-" if row["value"] is None else f"{row['value']:.2f}"
+        lines.append(f"| {row['name']} | {row['asked']} | {value} | {words[row['holds']]} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

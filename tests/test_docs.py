@@ -1,0 +1,45 @@
+"""The pages say what was measured."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def make_tables() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_tables", ROOT / "docs" / "make_tables.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_of_the_pages_are_those_of_the_results(make_tables: ModuleType) -> None:
+    result = json.loads(make_tables.RESULT.read_text(encoding="utf-8"))
+    for page in make_tables.PAGES:
+        text = page.read_text(encoding="utf-8")
+        marks = set(re.findall(r"<!-- begin (.+) -->", text))
+        assert marks and marks <= set(make_tables.tables(result)), page.name
+        assert make_tables.filled(text, result) == text, f"{page.name}: run docs/make_tables.py"
+        assert "| pictures |" in text
+
+
+def test_a_figure_is_written_with_its_interval(make_tables: ModuleType) -> None:
+    metric = {"value": 0.5, "interval": [0.25, 0.75]}
+    assert make_tables.cell(metric, ".2f", intervals=True) == "0.50 (0.25-0.75)"
+    assert make_tables.cell(metric, ".2f", intervals=False) == "0.50"
+    assert make_tables.cell({"value": None, "interval": None}, ".2f", intervals=True) == "-"
+
+
+def test_shipped_weights_are_those_that_were_measured(make_tables: ModuleType) -> None:
+    result = json.loads(make_tables.RESULT.read_text(encoding="utf-8"))
+    card = json.loads((ROOT / "weights" / f"{result['model']['name']}.json").read_text(encoding="utf-8"))
+    assert result["model"]["sha256"] == card["sha256"], "run benchmarks/bench_validation.py for the new weights"
