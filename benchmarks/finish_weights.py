@@ -2,7 +2,8 @@
 
 ``python benchmarks/finish_weights.py RUN NAME`` writes ``weights/NAME.onnx`` and its card from ``runs/RUN`` of
 `train_weights.py`. The default threshold of a kind is the lowest from which on there are at most 10 false alarms on the
-validation set's 4K photograph and at most one a scan on rendered scans without damage. Needs the real pictures.
+validation set's 4K photograph and at most one a scan on rendered scans without damage; where that would find next to
+nothing, see `surfacedefect.training.operating.default_threshold`. Needs the real pictures.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from surfacedefect.annotations import AnnotatedImage
 from surfacedefect.card import ModelCard
 from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, preset, render_scan
 from surfacedefect.training.config import TileConfig
-from surfacedefect.training.operating import THRESHOLDS, lowest_threshold, operating_points, score_pictures
+from surfacedefect.training.operating import THRESHOLDS, default_threshold, operating_points, score_pictures
 from surfacedefect.training.recipe import LEAST_AREA_PX, export_calibrated, finish_card, finished_tiles
 
 MOST_FALSE_ALARMS = {"photo": 10, "clean": 1}
@@ -66,7 +67,7 @@ def finished_u_net(network, out: Path, *, training: dict) -> ModelCard:
         summary="U-Net on EfficientNet-Lite0; probabilities are not calibrated",
         training=training,
     )
-    card = export_calibrated(network, out, card=card, validation=folder("valid"))
+    card, everything = export_calibrated(network, out, card=card, validation=folder("valid"))
     detector = sd.Detector(out)
     photos = [(record, path) for record, path in folder("valid").pictures() if record.origin == "photos4k"]
     photo = score_pictures(detector, photos, data="the validation set's 4K photo", thresholds=THRESHOLDS)
@@ -76,7 +77,7 @@ def finished_u_net(network, out: Path, *, training: dict) -> ModelCard:
         card,
         out,
         points=(*card.operating_points, *operating_points(photo), *operating_points(clean)),
-        thresholds={kind: lowest_threshold(kind, *limits) for kind in card.kinds},
+        thresholds={kind: default_threshold(kind, everything, *limits) for kind in card.kinds},
     )
 
 

@@ -23,6 +23,9 @@ from surfacedefect.training.loop import load_average, task_of, train
 from surfacedefect.training.recipe import AnnotatedFolder, followed_pictures
 
 FOLDER = ROOT / "runs"
+STEPS_USED = {"second": 500, "fourth": 900}
+"""Of runs that were stopped before their end, at which step the next one began with their weights."""
+FOLLOWED = "ap_scratch/panels"
 PANELS = {
     "ap_scratch": "validation pictures together",
     "ap_scratch/panels": "close-ups of paint",
@@ -152,20 +155,30 @@ def _differences(config: TrainingConfig) -> dict[str, object]:
 
 
 def _draw(rows: dict[str, dict]) -> None:
+    """Draw the curves over all steps since ImageNet. The first two runs were followed on other pictures: left out."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4), sharey=True)
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4))
     for axis, (key, title) in zip(axes, PANELS.items(), strict=True):
-        for name, row in rows.items():
-            seen = [(record["step"], record[key]) for record in row["history"] if record.get(key) is not None]
+        for number, (name, row) in enumerate(rows.items()):
+            seen = [
+                (_before(name, rows) + record["step"], record[key]) for record in row["history"] if FOLLOWED in record
+            ]
             if seen:
-                axis.plot(*zip(*seen, strict=True), marker="o", markersize=3, label=name)
-        axis.set(title=title, xlabel="step of the run", ylim=(0, None))
+                axis.plot(*zip(*seen, strict=True), marker="o", markersize=3, label=name, color=f"C{number}")
+        axis.set(title=title, xlabel="steps since ImageNet")
+        axis.set_ylim(0, None)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("average precision of scratch pixels")
-    axes[-1].legend(fontsize=7)
+    axes[0].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(RESULTS / "training.png", dpi=90)
+
+
+def _before(name: str, rows: dict[str, dict]) -> int:
+    """Count the steps of the runs that a run builds upon."""
+    start = rows[name]["start"]
+    return 0 if start is None else STEPS_USED.get(start, rows[start]["history"][-1]["step"]) + _before(start, rows)
 
 
 def folder(name: str) -> AnnotatedFolder:

@@ -16,6 +16,7 @@ from surfacedefect.training.operating import (
     SCAN_PX,
     THRESHOLDS,
     PictureScores,
+    default_threshold,
     lowest_threshold,
     most_on,
     operating_points,
@@ -88,6 +89,15 @@ def test_the_default_threshold_keeps_within_its_limit(alarms, most, expected):
 def test_the_default_threshold_keeps_within_every_limit():
     assert lowest_threshold("scratch", (counted((9, 8, 7, 6)), 10), (counted((3, 2, 1, 0)), 1)) == 0.6
     assert most_on(counted((0, 0, 0, 0), pixels=SCAN_PX // 4)) == 2.5
+
+
+def test_a_default_threshold_that_finds_next_to_nothing_is_not_taken(detector):
+    pictures = [scene(scratch=100, wrong=220), scene(scratch=120, wrong=0)]
+    scores = score_pictures(detector, pictures, data="d", thresholds=THRESHOLDS)
+    strict = lowest_threshold("scratch", (scores, 0))
+    assert 220 / 255 < strict < 222 / 255, "above the false alarm, and above every scratch"
+    assert round(255 * default_threshold("scratch", scores, (scores, 0))) == 100, "both found, one alarm borne"
+    assert round(255 * default_threshold("scratch", scores, (scores, 1))) == 1, "within the limit all along"
 
 
 def test_calibration_is_part_of_the_graph(tmp_path):

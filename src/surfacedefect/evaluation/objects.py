@@ -234,7 +234,11 @@ def judge_map(
     kept, operating = pixels.judged(levels[threshold])
     predicted = np.zeros(truth.shape, bool)
     predicted.ravel()[kept] = True
-    return predicted, operating, {step: pixels.judged(levels[step])[1] for step in steps}
+    curve = {}
+    for step in sorted(steps):  # each leaves fewer pixels for the next
+        pixels = pixels.from_level(levels[step])
+        curve[step] = pixels.judged(levels[step])[1]
+    return predicted, operating, curve
 
 
 class _Pixels:
@@ -247,6 +251,13 @@ class _Pixels:
         self.neither = truth.state.ravel()[at] == NEITHER
         self.near = truth.near.ravel()[at]
         self.region = truth.labels.ravel()[at]
+
+    def from_level(self, level: int) -> _Pixels:
+        """Keep those from a level on."""
+        kept = self.values >= level
+        if kept.all():
+            return self
+        return _Pixels(self.at[kept], self.values[kept], truth=self.truth, protocol=self.protocol)
 
     def judged(self, level: int) -> tuple[NDArray[np.int64], Judged]:
         """Judge the blobs of the pixels from a level on; return the pixels of those that are large enough, too."""

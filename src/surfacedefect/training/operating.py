@@ -26,6 +26,10 @@ THRESHOLDS = tuple(math.floor(1e4 * level / 255) / 1e4 for level in range(1, 256
 """Every level of a map, 1/255 to 1, rounded down so that it is that level and not the next."""
 MOST_FALSE_ALARMS = 10.0
 """False alarms a scan that the default threshold allows."""
+LEAST_FOUND = 0.25
+"""Share of the true regions that a default threshold has to find, whatever its false alarms."""
+NEAR_BEST = 0.95
+"""Thresholds whose pixel F1 is at least this share of the highest are as good."""
 SCAN_PX = 4096 * 3072
 """Pixels of a scan, to count false alarms by where pictures are smaller."""
 
@@ -156,6 +160,30 @@ def lowest_threshold(kind: str, *limits: tuple[PictureScores, float]) -> float:
     allowed = np.all([np.asarray(counts.false_alarms_at) <= most for counts, most in totals], axis=0)
     first = len(allowed) - int(np.argmin(np.append(allowed[::-1], False)))
     return thresholds[min(first, len(thresholds) - 1)]
+
+
+def default_threshold(kind: str, scores: PictureScores, *limits: tuple[PictureScores, float]) -> float:
+    """Return the threshold to use by default: the lowest within the limits, unless it would find next to nothing.
+
+    Parameters
+    ----------
+    kind
+        Damage kind.
+    scores
+        All validation pictures: where less than `LEAST_FOUND` of their regions would be found, the highest threshold
+        whose pixel F1 on them is nearly the best is taken instead, and its false alarms are borne.
+    limits
+        See `lowest_threshold`.
+    """
+    threshold = lowest_threshold(kind, *limits)
+    total = scores.total(kind)
+    measured = figures(total)
+    number = total.objects.thresholds.index(threshold)
+    if not measured["regions_found"][number] < LEAST_FOUND:  # nan: there is nothing to be found
+        return threshold
+    recall, precision = measured["pixel_recall"], measured["pixel_precision"]
+    f1 = np.nan_to_num(2 * recall * precision / (recall + precision))
+    return float(np.asarray(total.objects.thresholds)[f1 >= NEAR_BEST * f1.max()].max())
 
 
 def most_on(scores: PictureScores) -> float:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from surfacedefect.annotations import AnnotatedImage
     from surfacedefect.predictor import Predictor
     from surfacedefect.training.negatives import FalseAlarm
+    from surfacedefect.training.operating import PictureScores
 
 FOLLOWED_PICTURES = 30
 """About so many validation pictures are looked at while it trains; the thresholds are chosen on all of them."""
@@ -139,14 +140,17 @@ def train_model(
     )
     if validation is None:
         return export_onnx(result.network, out, card=card)
-    return export_calibrated(result.network, out, card=card, validation=validation)
+    return export_calibrated(result.network, out, card=card, validation=validation)[0]
 
 
-def export_calibrated(network: nn.Module, out: Path, *, card: ModelCard, validation: AnnotatedFolder) -> ModelCard:
+def export_calibrated(
+    network: nn.Module, out: Path, *, card: ModelCard, validation: AnnotatedFolder
+) -> tuple[ModelCard, PictureScores]:
     """Export a U-Net, calibrate it, and measure it at every threshold on annotated pictures it has not learned from.
 
     The default threshold of each kind is the lowest from which on it gives at most `operating.MOST_FALSE_ALARMS` false
-    alarms on as many pixels as a scan of 4096 x 3072 px has.
+    alarms on as many pixels as a scan of 4096 x 3072 px has; see `operating.default_threshold` for when that finds
+    next to nothing.
 
     Parameters
     ----------
@@ -154,11 +158,22 @@ def export_calibrated(network: nn.Module, out: Path, *, card: ModelCard, validat
         See `training.export.export_onnx`. What the card says of calibration, thresholds and points is filled in here.
     validation
         The pictures.
+
+    Returns
+    -------
+    card, scores
+        The card as written, and the scores behind it.
     """
     from surfacedefect.detector import Detector
     from surfacedefect.training.calibration import fit_kinds
     from surfacedefect.training.export import export_onnx
-    from surfacedefect.training.operating import THRESHOLDS, lowest_threshold, most_on, operating_points, score_pictures
+    from surfacedefect.training.operating import (
+        THRESHOLDS,
+        default_threshold,
+        most_on,
+        operating_points,
+        score_pictures,
+    )
 
     pictures, data = validation.pictures(), validation.name
     export_onnx(network, out, card=card)
@@ -172,12 +187,13 @@ def export_calibrated(network: nn.Module, out: Path, *, card: ModelCard, validat
     )
     card = export_onnx(network, out, card=card)
     scores = score_pictures(Detector(out), pictures, data=data, thresholds=THRESHOLDS)
-    return finish_card(
+    card = finish_card(
         card,
         out,
         points=operating_points(scores),
-        thresholds={kind: lowest_threshold(kind, (scores, most_on(scores))) for kind in card.kinds},
+        thresholds={kind: default_threshold(kind, scores, (scores, most_on(scores))) for kind in card.kinds},
     )
+    return card, scores
 
 
 def finish_card(
