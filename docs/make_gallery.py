@@ -197,7 +197,7 @@ def judged(scan: SyntheticScan, found: list[sd.Defect]) -> Iterator[tuple[str, f
         rows, cols = np.nonzero(scan.truth.masks[defect.kind][top:bottom, left:right])
         share = float(contains_xy(union, left + cols[::7] + 0.5, top + rows[::7] + 0.5).mean())
         place = float(left + np.median(cols)), float(top + np.median(rows))
-        text = f"{defect.sort}, contrast {defect.contrast:.0f}"
+        text = f"{defect.sort} ({defect.contrast:.0f})"
         if share < 0.1:
             yield "missed", defect.contrast, place, text
         elif share > 0.5:
@@ -206,7 +206,7 @@ def judged(scan: SyntheticScan, found: list[sd.Defect]) -> Iterator[tuple[str, f
         x0, y0, x1, y1 = map(int, one.polygon.bounds)
         if not damaged[max(y0 - 8, 0) : y1 + 8, max(x0 - 8, 0) : x1 + 8].any():
             centre = one.polygon.representative_point()
-            yield "false alarm", one.score, (centre.x, centre.y), f"{one.kind}, score {one.score:.2f}"
+            yield "false alarm", one.score, (centre.x, centre.y), f"{one.kind} ({one.score:.2f})"
 
 
 def around(place: tuple[float, float], size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -144,7 +144,7 @@ def test_training_lowers_the_loss(pictures, tmp_path):
 
     from surfacedefect.training.loop import train
 
-    config = replace(TINY, steps=30, synthetic_share=0.0, painted_share=0.0, validate_every=10, ema_decay=0.5)
+    config = replace(TINY, steps=48, synthetic_share=0.0, painted_share=0.0, validate_every=12, ema_decay=0.5)
     history = train(pictures, tmp_path, config=config, validation=pictures, workers=0).history
     assert history[-1]["loss"] < history[0]["loss"]
     assert history[-1]["ap_scratch"] > 0.3, "a bright line on grey is easy"

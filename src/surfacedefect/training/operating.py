@@ -182,7 +182,7 @@ def default_threshold(kind: str, scores: PictureScores, *limits: tuple[PictureSc
     if not measured["regions_found"][number] < LEAST_FOUND:  # nan: there is nothing to be found
         return threshold
     recall, precision = measured["pixel_recall"], measured["pixel_precision"]
-    f1 = np.nan_to_num(2 * recall * precision / (recall + precision))
+    f1 = np.nan_to_num(2 * recall * precision / np.maximum(recall + precision, 1e-12))
     return float(np.asarray(total.objects.thresholds)[f1 >= NEAR_BEST * f1.max()].max())
 
 
