@@ -219,7 +219,8 @@ def mirror(image: NDArray[np.uint8], scene: NDArray[np.uint8], *, rng: np.random
     tint = pixels.mean(axis=(0, 1)) + 40
     colour = 1 + np.float32(rng.uniform(0, 0.7)) * (tint / tint.max() - 1)
     mixed = pixels * (1 - 0.5 * share[..., None]) + (255 * share * light)[..., None] * colour
-    return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+    seen: NDArray[np.uint8] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+    return seen
 
 
 def _patch(shape: tuple[int, ...], rng: np.random.Generator) -> Pixels:

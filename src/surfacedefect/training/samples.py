@@ -303,4 +303,5 @@ def _specked(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
         rows, columns = np.ogrid[top : top + part.shape[0], left : left + part.shape[1]]
         cover = np.clip(radius + 0.5 - np.hypot(rows - row, columns - column), 0, 1)[..., None]
         part += (np.float32(rng.normal(0, 45)) * cover * rng.uniform(0.5, 1)).astype(np.float32)
-    return np.clip(result + 0.5, 0, 255).astype(np.uint8)
+    specked: NDArray[np.uint8] = np.clip(result + 0.5, 0, 255).astype(np.uint8)
+    return specked
