@@ -157,7 +157,7 @@ class Detector:
                 scan_reference=opened,
                 threshold=options.thresholds_for(card),
                 kinds=options.kinds_for(card),
-                least_area_px=card.least_area_px if options.least_area_px is None else options.least_area_px,
+                least_area_px=options.least_area_for(card),
                 simplify_px=card.simplify_px if options.simplify_px is None else options.simplify_px,
             )
 

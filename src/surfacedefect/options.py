@@ -111,6 +111,10 @@ class DetectOptions:
             given = {**{kind: card.threshold(kind) for kind in card.kinds}, **given}
         return dict(checked_thresholds(given, kinds=self.kinds_for(card), known=card.kinds))
 
+    def least_area_for(self, card: ModelCard) -> float:
+        """Return the smallest defect to report, in px."""
+        return card.least_area_px if self.least_area_px is None else self.least_area_px
+
     def overlap_for(self, card: ModelCard) -> int:
         """Return the overlap of neighbouring windows in px."""
         overlap = card.overlap_px if self.overlap is None else self.overlap

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from resuming import whole_and_resumed
 from shapely.geometry import box
 from typer.testing import CliRunner
 
 import surfacedefect as sd
-from runs import whole_and_resumed
 from surfacedefect.annotations import AnnotatedImage, Dataset, Region, write_coco
 from surfacedefect.evaluation import TileCounts, label_tiles, prepare_truth
 from surfacedefect.training.config import TileConfig, TrainingConfig

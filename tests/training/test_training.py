@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from resuming import whole_and_resumed
 from shapely.geometry import box
 from typer.testing import CliRunner
 
 import surfacedefect as sd
-from runs import whole_and_resumed
 from surfacedefect.annotations import AnnotatedImage, Dataset, Region, write_coco
 from surfacedefect.training.config import TrainingConfig
 from surfacedefect.training.pictures import IGNORED_BIT, LOOSE_BIT, TrainingPicture, label_pixels, read_pictures

@@ -230,50 +230,47 @@ def judge_map(
     """
     levels = {step: damaged_level(step) for step in (threshold, *steps)}
     at = np.flatnonzero(values >= min(levels.values()))  # blobs are rare: work on their pixels only
-    pixels = _Pixels(at, values.ravel()[at], truth=truth, protocol=protocol)
-    kept, operating = pixels.judged(levels[threshold])
+    known = (truth.state.ravel()[at] == NEITHER, truth.near.ravel()[at], truth.labels.ravel()[at])
+    pixels = _Pixels(at, values.ravel()[at], *known)
+    kept, operating = pixels.from_level(levels[threshold]).judged(truth, protocol=protocol)
     predicted = np.zeros(truth.shape, bool)
     predicted.ravel()[kept] = True
     curve = {}
     for step in sorted(steps):  # each leaves fewer pixels for the next
         pixels = pixels.from_level(levels[step])
-        curve[step] = pixels.judged(levels[step])[1]
+        curve[step] = pixels.judged(truth, protocol=protocol)[1]
     return predicted, operating, curve
 
 
-class _Pixels:
-    """The pixels of a map that any threshold takes, and what the truth says of each."""
+class _Pixels(typing.NamedTuple):
+    """Some pixels of a map: where in the flattened map, their values, and what the truth says of each."""
 
-    def __init__(
-        self, at: NDArray[np.int64], values: NDArray[np.uint8], *, truth: KindTruth, protocol: Protocol
-    ) -> None:
-        self.at, self.values, self.truth, self.protocol = at, values, truth, protocol
-        self.neither = truth.state.ravel()[at] == NEITHER
-        self.near = truth.near.ravel()[at]
-        self.region = truth.labels.ravel()[at]
+    at: NDArray[np.int64]
+    values: NDArray[np.uint8]
+    neither: Mask
+    near: Mask
+    region: NDArray[np.int32]
 
     def from_level(self, level: int) -> _Pixels:
         """Keep those from a level on."""
         kept = self.values >= level
-        if kept.all():
-            return self
-        return _Pixels(self.at[kept], self.values[kept], truth=self.truth, protocol=self.protocol)
+        return self if kept.all() else _Pixels(*(part[kept] for part in self))
 
-    def judged(self, level: int) -> tuple[NDArray[np.int64], Judged]:
-        """Judge the blobs of the pixels from a level on; return the pixels of those that are large enough, too."""
-        chosen = np.flatnonzero(self.values >= level)
-        numbers, count = label_pixels(self.at[chosen], width=self.truth.shape[1])
-        kept = np.bincount(numbers, minlength=count) >= self.protocol.least_predicted_px
-        chosen, numbers = chosen[kept[numbers]], numbers[kept[numbers]]
+    def judged(self, truth: KindTruth, *, protocol: Protocol) -> tuple[NDArray[np.int64], Judged]:
+        """Judge the blobs that these pixels make; return where those are that are large enough, too."""
+        numbers, count = label_pixels(self.at, width=truth.shape[1])
+        large = np.bincount(numbers, minlength=count) >= protocol.least_predicted_px
+        kept = large[numbers]
+        numbers = numbers[kept]
         sizes = np.bincount(numbers, minlength=count)
-        neither = np.bincount(numbers[self.neither[chosen]], minlength=count)
-        touches = np.bincount(numbers[self.near[chosen]], minlength=count) > 0
-        outside = neither >= self.protocol.ignored_share * sizes
-        return self.at[chosen], Judged(
-            found=_found(self.region[chosen], self.truth, protocol=self.protocol),
-            hits=int((kept & touches).sum()),
-            false_alarms=int((kept & ~touches & ~outside).sum()),
-            ignored=int((kept & ~touches & outside).sum()),
+        neither = np.bincount(numbers[self.neither[kept]], minlength=count)
+        touches = np.bincount(numbers[self.near[kept]], minlength=count) > 0
+        outside = neither >= protocol.ignored_share * sizes
+        return self.at[kept], Judged(
+            found=_found(self.region[kept], truth, protocol=protocol),
+            hits=int((large & touches).sum()),
+            false_alarms=int((large & ~touches & ~outside).sum()),
+            ignored=int((large & ~touches & outside).sum()),
         )
 
 

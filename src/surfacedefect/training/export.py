@@ -12,6 +12,7 @@ import numpy as np
 from surfacedefect._files import atomic_path, write_text
 from surfacedefect.card import ModelCard, sha256_of
 from surfacedefect.errors import ModelError, require
+from surfacedefect.training.model import network_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +98,7 @@ def _exported(network: nn.Module, example: torch.Tensor) -> Any:
             self.network = network
 
         def forward(self, windows: Any) -> Any:
-            return torch.sigmoid(self.network(windows.permute(0, 3, 1, 2).float() / 127.5 - 1))
+            return torch.sigmoid(self.network(network_inputs(windows)))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own deprecations
@@ -152,7 +153,7 @@ def _compare(network: nn.Module, written: Path, example: torch.Tensor, *, tolera
     session = onnxruntime.InferenceSession(str(written), providers=["CPUExecutionProvider"])
     (given,) = session.run(None, {"windows": example.numpy()})
     with torch.inference_mode():
-        expected = torch.sigmoid(network(example.permute(0, 3, 1, 2).float() / 127.5 - 1)).numpy()
+        expected = torch.sigmoid(network(network_inputs(example))).numpy()
     difference = float(np.abs(given - expected).max())
     if difference > tolerance:
         raise ModelError(

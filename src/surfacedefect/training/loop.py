@@ -19,7 +19,7 @@ from surfacedefect.errors import TrainingError, require
 from surfacedefect.training.augment import disturb
 from surfacedefect.training.config import TileConfig, TrainingConfig
 from surfacedefect.training.losses import loss_of
-from surfacedefect.training.model import build_network
+from surfacedefect.training.model import build_network, network_inputs
 from surfacedefect.training.pictures import IGNORED_BIT, TrainingPicture
 from surfacedefect.training.samples import Samples
 
@@ -151,7 +151,7 @@ def train(
         images = images.to(device, non_blocking=True)
         if on_device:
             images = disturb(images, generator=torch.Generator(device).manual_seed(_seed_of(config.seed, step)))
-        inputs = images.permute(0, 3, 1, 2).float() / 127.5 - 1
+        inputs = network_inputs(images)
         network.train()
         with torch.autocast(device, dtype=precision, enabled=precision != torch.float32):
             logits = network(inputs.to(memory_format=torch.channels_last))
@@ -246,7 +246,7 @@ def count_levels(
     with torch.inference_mode():
         for image, labels in _parts(pictures):
             pixels = torch.from_numpy(image[None].copy()).to(device)
-            inputs = (pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).to(memory_format=torch.channels_last)
+            inputs = network_inputs(pixels).to(memory_format=torch.channels_last)
             found = (torch.sigmoid(network(inputs).float())[0] * 255).round().to(torch.uint8).cpu().numpy()
             counted = (labels & IGNORED_BIT) == 0
             for bit in range(len(config.kinds)):

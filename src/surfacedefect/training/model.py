@@ -8,7 +8,12 @@ from surfacedefect.errors import TrainingError, require
 from surfacedefect.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+
+def network_inputs(windows: Tensor) -> Tensor:
+    """Bring uint8 (N, H, W, 3) RGB to what the networks take: float (N, 3, H, W) in [-1, 1]."""
+    return windows.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def build_network(config: TrainingConfig, *, start: bool | None = None) -> nn.Module:

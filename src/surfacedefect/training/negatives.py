@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surfacedefect.errors import TrainingError
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.training.pictures import IGNORED_BIT, TrainingPicture
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def mirror(image: NDArray[np.uint8], scene: NDArray[np.uint8], *, rng: np.random
     if rng.random() < 0.5:  # as of a bright sky behind dark things
         softness = float(rng.uniform(0.03, 0.15))
         light = 1 / (1 + np.exp(np.clip(-(light - np.quantile(light, rng.uniform(0.3, 0.7))) / softness, -30, 30)))
-    share = np.float32(np.exp(rng.uniform(np.log(0.08), np.log(0.5)))) * np.ones_like(light)
+    share = np.float32(log_uniform(rng, 0.08, 0.5)) * np.ones_like(light)
     if rng.random() < 0.6:
         share *= _patch(light.shape, rng)
     pixels = image.astype(np.float32)
@@ -245,7 +246,7 @@ def _across(shape: tuple[int, ...], rng: np.random.Generator) -> Pixels:
 
 def _edge(pixels: Pixels, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Draw the border of a reflection or a part: one side is a little lighter or darker; nothing is covered."""
-    softness = float(np.exp(rng.uniform(np.log(0.7), np.log(4))))
+    softness = log_uniform(rng, 0.7, 4)
     side = np.clip(_across(pixels.shape, rng) / softness + 0.5, 0, 1)[..., None]
     pixels *= 1 + side * np.float32(rng.choice([-1, 1]) * rng.uniform(0.08, 0.35))
     return np.zeros(pixels.shape[:2], bool)
@@ -254,7 +255,7 @@ def _edge(pixels: Pixels, rng: np.random.Generator) -> NDArray[np.bool_]:
 def _trim(pixels: Pixels, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Draw a gap, moulding or film border: an even line, dark or light, mostly with a highlight along one side."""
     distance = _across(pixels.shape, rng)
-    half = float(np.exp(rng.uniform(np.log(1), np.log(8))))
+    half = log_uniform(rng, 1, 8)
     strength = np.float32(rng.uniform(0.4, 0.95))
     line = strength * np.clip(half + 0.5 - np.abs(distance), 0, 1)[..., None]
     colour = np.float32(rng.uniform(5, 90) if rng.random() < 0.7 else rng.uniform(170, 250))
@@ -275,7 +276,7 @@ def _glints(pixels: Pixels, rng: np.random.Generator) -> NDArray[np.bool_]:
     covered = np.zeros((height, width), bool)
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     for _ in range(int(rng.integers(1, 5))):
-        short = float(np.exp(rng.uniform(np.log(0.6), np.log(3))))
+        short = log_uniform(rng, 0.6, 3)
         long = short * float(rng.uniform(1, 3.5))
         angle = rng.uniform(0, np.pi)
         down, right = rows - np.float32(rng.uniform(0, height)), columns - np.float32(rng.uniform(0, width))

@@ -84,10 +84,9 @@ def score_pictures(
     thresholds
         Where objects are counted.
     """
-    predicted = detector.predictor.card.kinds
-    least = detector.options.least_area_px
-    least = detector.predictor.card.least_area_px if least is None else least
-    protocol = Protocol(least_predicted_px=max(math.ceil(least), 1))
+    card = detector.predictor.card
+    predicted = card.kinds
+    protocol = Protocol(least_predicted_px=max(math.ceil(detector.options.least_area_for(card)), 1))
     counts: dict[str, list[KindScore]] = {kind: [] for kind in predicted}
     groups, pixels = [], 0
     for record, picture in pictures:
@@ -130,13 +129,13 @@ def figures(score: KindScore) -> dict[str, Floats]:
         np.cumsum(np.asarray(counts, np.float64)[::-1])[::-1][levels]
         for counts in (score.pixels.positives, score.pixels.negatives)
     )
-    found, alarms = np.asarray(score.objects.found_at, float), np.asarray(score.objects.false_alarms_at, float)
+    froc = score.objects.froc()
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
             "pixel_recall": right / np.float64(score.pixels.positive_count),
             "pixel_precision": right / (right + wrong),
-            "regions_found": found / np.float64(score.objects.regions),
-            "false_alarms_per_scan": alarms / np.float64(score.objects.scans),
+            "regions_found": froc.recall,
+            "false_alarms_per_scan": froc.false_alarms_per_scan,
         }
 
 
@@ -177,13 +176,11 @@ def default_threshold(kind: str, scores: PictureScores, *limits: tuple[PictureSc
     """
     threshold = lowest_threshold(kind, *limits)
     total = scores.total(kind)
-    measured = figures(total)
-    number = total.objects.thresholds.index(threshold)
-    if not measured["regions_found"][number] < LEAST_FOUND:  # nan: there is nothing to be found
+    thresholds = total.objects.thresholds
+    if not total.objects.froc().recall[thresholds.index(threshold)] < LEAST_FOUND:  # nan: nothing is to be found
         return threshold
-    recall, precision = measured["pixel_recall"], measured["pixel_precision"]
-    f1 = np.nan_to_num(2 * recall * precision / np.maximum(recall + precision, 1e-12))
-    return float(np.asarray(total.objects.thresholds)[f1 >= NEAR_BEST * f1.max()].max())
+    f1 = np.nan_to_num([total.pixels.f1(each) for each in thresholds])
+    return max(np.asarray(thresholds)[f1 >= NEAR_BEST * f1.max()].tolist())
 
 
 def most_on(scores: PictureScores) -> float:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from surfacedefect._files import write_json, write_text
 from surfacedefect.card import ModelCard, OperatingPoint
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from surfacedefect.annotations import AnnotatedImage
+    from surfacedefect.evaluation import ScoreHistogram
     from surfacedefect.predictor import Predictor
     from surfacedefect.training.negatives import FalseAlarm
     from surfacedefect.training.operating import PictureScores
@@ -164,36 +165,38 @@ def export_calibrated(
     card, scores
         The card as written, and the scores behind it.
     """
+    from surfacedefect.training.operating import default_threshold, most_on, operating_points
+
+    summary = card.summary.replace("not calibrated", f"calibrated on {validation.name}")
+    card, scores = _calibrated(network, out, card=card, summary=summary, validation=validation)
+    thresholds = {kind: default_threshold(kind, scores, (scores, most_on(scores))) for kind in card.kinds}
+    return finish_card(card, out, points=operating_points(scores), thresholds=thresholds), scores
+
+
+def _calibrated(
+    network: nn.Module,
+    out: Path,
+    *,
+    card: ModelCard,
+    summary: str,
+    validation: AnnotatedFolder,
+    kinds: tuple[str, ...] | None = None,
+    counted: Literal["pixels", "tiles"] = "pixels",
+) -> tuple[ModelCard, PictureScores]:
+    """Export a network as it is, calibrate it by the pixels or tiles of some pictures, export it again, score it."""
     from surfacedefect.detector import Detector
     from surfacedefect.training.calibration import fit_kinds
     from surfacedefect.training.export import export_onnx
-    from surfacedefect.training.operating import (
-        THRESHOLDS,
-        default_threshold,
-        most_on,
-        operating_points,
-        score_pictures,
-    )
+    from surfacedefect.training.operating import THRESHOLDS, score_pictures
 
     pictures, data = validation.pictures(), validation.name
     export_onnx(network, out, card=card)
-    raw = score_pictures(Detector(out), pictures, data=data, thresholds=())
-    totals = {kind: raw.total(kind).pixels for kind in card.kinds}
-    fits = fit_kinds({kind: (counts.positives, counts.negatives) for kind, counts in totals.items()})
-    card = replace(
-        card,
-        calibration={kind: fit._asdict() for kind, fit in fits.items()},
-        summary=card.summary.replace("not calibrated", f"calibrated on {data}"),
-    )
-    card = export_onnx(network, out, card=card)
-    scores = score_pictures(Detector(out), pictures, data=data, thresholds=THRESHOLDS)
-    card = finish_card(
-        card,
-        out,
-        points=operating_points(scores),
-        thresholds={kind: default_threshold(kind, scores, (scores, most_on(scores))) for kind in card.kinds},
-    )
-    return card, scores
+    raw = score_pictures(Detector(out), pictures, data=data, kinds=kinds, thresholds=())
+    counts: dict[str, ScoreHistogram] = {kind: getattr(raw.total(kind), counted) for kind in card.kinds}
+    fits = fit_kinds({kind: (of.positives, of.negatives) for kind, of in counts.items()})
+    calibration = {kind: fit._asdict() for kind, fit in fits.items()}
+    card = export_onnx(network, out, card=replace(card, summary=summary, calibration=calibration))
+    return card, score_pictures(Detector(out), pictures, data=data, kinds=kinds, thresholds=THRESHOLDS)
 
 
 def finish_card(
@@ -246,25 +249,25 @@ def finished_tiles(
 ) -> ModelCard:
     """Export a tile classifier, calibrated on the validation pictures' tiles, and choose its threshold by them."""
     from surfacedefect.baselines import tile_card
-    from surfacedefect.detector import Detector
-    from surfacedefect.training.calibration import fit_platt
     from surfacedefect.training.export import export_onnx
-    from surfacedefect.training.operating import THRESHOLDS, operating_points, score_pictures
+    from surfacedefect.training.operating import THRESHOLDS, operating_points
     from surfacedefect.training.tile_model import best_tile_threshold, spread_over_tile, tile_figures
 
-    summary = "classifier of 300 px tiles on EfficientNet-Lite0; probabilities are of half damaged, half clean tiles"
-    card = tile_card(out.stem, summary=summary, training=training)
+    summary = "classifier of 300 px tiles on EfficientNet-Lite0; probabilities are {}"
+    card = tile_card(out.stem, summary=summary.format("of half damaged, half clean tiles"), training=training)
     (kind,) = card.kinds
     spread = spread_over_tile(network)
     if validation is None:
         return export_onnx(spread, out, card=card)
-    pictures, data = validation.pictures(), validation.name
-    export_onnx(spread, out, card=card)
-    tiles = score_pictures(Detector(out), pictures, data=data, kinds=config.kinds, thresholds=()).total(kind).tiles
-    fit = fit_platt(tiles.positives, tiles.negatives)
-    summary = f"classifier of 300 px tiles on EfficientNet-Lite0; probabilities are calibrated on the tiles of {data}"
-    card = export_onnx(spread, out, card=replace(card, summary=summary, calibration={kind: fit._asdict()}))
-    scores = score_pictures(Detector(out), pictures, data=data, kinds=config.kinds, thresholds=THRESHOLDS)
+    card, scores = _calibrated(
+        spread,
+        out,
+        card=card,
+        summary=summary.format(f"calibrated on the tiles of {validation.name}"),
+        validation=validation,
+        kinds=config.kinds,
+        counted="tiles",
+    )
     tiles = scores.total(kind).tiles
     threshold = best_tile_threshold(tiles, THRESHOLDS)
     card = replace(card, training={**training, "tiles": tile_figures(tiles, threshold or card.threshold(kind))})

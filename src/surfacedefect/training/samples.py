@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from surfacedefect.errors import TrainingError
+from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.training.config import TrainingConfig
 from surfacedefect.training.negatives import add_lookalikes, mirror
 from surfacedefect.training.pictures import IGNORED_BIT, LOOSE_BIT, TrainingPicture
@@ -86,9 +87,7 @@ class Samples:
             image, labels = self._rendered(rng)
         else:
             image, labels = self._photographed(rng)
-        image, labels = _turned(image, labels, rng)
-        if self.config.lookalike_share and rng.random() < self.config.lookalike_share:
-            image, labels = add_lookalikes(image, labels, rng=rng)
+        image, labels = self._varied(image, labels, rng)
         image = self._mirroring(image, rng)
         if not self.on_device:
             image = disturb(image, rng)
@@ -131,21 +130,28 @@ class Samples:
             labels[hurt] |= np.uint8(1 << self.config.kinds.index("scratch"))
         return image, labels
 
+    def _varied(self, image: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator) -> Crop:
+        """Turn a crop, and at times draw harmless things on it."""
+        image, labels = _turned(image, labels, rng)
+        if self.config.lookalike_share and rng.random() < self.config.lookalike_share:
+            image, labels = add_lookalikes(image, labels, rng=rng)
+        return image, labels
+
     def _mirroring(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         """At times let the surface mirror an undamaged piece of one of the pictures, as sharp as pictures are."""
         if not (self.config.mirrored_share and self.pictures and rng.random() < self.config.mirrored_share):
             return image
         for _ in range(MOST_TRIES):
             picture = self.pictures[int(rng.integers(len(self.pictures)))]
-            zoom, side = float(np.exp(rng.uniform(np.log(0.5), np.log(1.2)))), self.config.crop_px
+            zoom, side = log_uniform(rng, 0.5, 1.2), self.config.crop_px
             height, width = picture.labels.shape
             box_width, box_height = min(side / zoom, width), min(side / zoom, height)
             x, y = rng.uniform(0, width - box_width), rng.uniform(0, height - box_height)
             inside = picture.labels[int(y) : int(y + box_height) + 1, int(x) : int(x + box_width) + 1]
             if not _damaged(inside, len(self.config.kinds)).any():
                 box = (x, y, x + box_width, y + box_height)
-                piece = Image.fromarray(picture.image).resize((side, side), Image.Resampling.BICUBIC, box=box)
-                turned = np.rot90(np.asarray(piece.convert("L")), int(rng.integers(4)))
+                grey = Image.fromarray(_resized(picture.image, box, side)).convert("L")
+                turned = np.rot90(np.asarray(grey), int(rng.integers(4)))
                 return mirror(image, turned, rng=rng)
         return image
 
@@ -162,7 +168,7 @@ class Samples:
         height, width = picture.labels.shape
         side = self.config.crop_px
         least, most = self.config.scale_range
-        zoom = float(np.exp(rng.uniform(np.log(least), np.log(max(min(most, largest), least)))))
+        zoom = log_uniform(rng, least, max(min(most, largest), least))
         squeeze = float(np.exp(rng.uniform(-0.25, 0.25)))
         box_width = min(side / zoom * squeeze, width)
         box_height = min(side / zoom / squeeze, height)
@@ -174,8 +180,7 @@ class Samples:
             x = float(np.clip(centre[0] - box_width * rng.uniform(0.2, 0.8), 0, width - box_width))
             y = float(np.clip(centre[1] - box_height * rng.uniform(0.2, 0.8), 0, height - box_height))
         box = (x, y, x + box_width, y + box_height)
-        image = Image.fromarray(picture.image).resize((side, side), Image.Resampling.BICUBIC, box=box)
-        return np.asarray(image), _resized_labels(picture.labels, box, side)
+        return _resized(picture.image, box, side), _resized_labels(picture.labels, box, side)
 
 
 def _picture_shares(pictures: Sequence[TrainingPicture], config: TrainingConfig) -> NDArray[np.float64]:
@@ -213,6 +218,11 @@ def _negative_shares(
 
 def _damaged(labels: NDArray[np.uint8], kinds: int) -> NDArray[np.bool_]:
     return (labels & ((1 << kinds) - 1)) > 0
+
+
+def _resized(image: NDArray[np.uint8], box: tuple[float, float, float, float], side: int) -> NDArray[np.uint8]:
+    """Cut a box (left, top, right, bottom) out of a picture, as a square of `side` px."""
+    return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC, box=box))
 
 
 def _resized_labels(labels: NDArray[np.uint8], box: tuple[float, float, float, float], side: int) -> NDArray[np.uint8]:
@@ -295,7 +305,7 @@ def _specked(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     height, width = image.shape[:2]
     result = image.astype(np.float32)
     for _ in range(int(rng.integers(3, 30))):
-        radius = float(np.exp(rng.uniform(np.log(0.6), np.log(4))))
+        radius = log_uniform(rng, 0.6, 4)
         reach = int(np.ceil(radius)) + 2
         row, column = int(rng.integers(height)), int(rng.integers(width))
         top, left = max(row - reach, 0), max(column - reach, 0)

@@ -15,7 +15,7 @@ from surfacedefect.evaluation import ScoreHistogram, TileCounts
 from surfacedefect.evaluation.protocol import CLEAN, DAMAGED
 from surfacedefect.evaluation.tiles import LEFT_OUT
 from surfacedefect.training.config import TrainingConfig
-from surfacedefect.training.model import _load_imagenet
+from surfacedefect.training.model import _load_imagenet, network_inputs
 from surfacedefect.training.pictures import TrainingPicture
 from surfacedefect.training.tile_samples import label_grid
 from surfacedefect.windows import lay_grid
@@ -96,7 +96,7 @@ def tile_scores(network: nn.Module, image: NDArray[np.uint8], *, wanted: NDArray
             continue
         band = image[grid.rows.indices(top)]
         tiles = np.stack([band[:, grid.columns.indices(grid.columns.starts[column])] for column in columns])
-        inputs = torch.from_numpy(tiles).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        inputs = network_inputs(torch.from_numpy(tiles).to(device))
         with torch.inference_mode():
             found = torch.sigmoid(network(inputs.to(memory_format=torch.channels_last)).float())[:, 0]
         scores[row, columns] = (found * 255).round().to(torch.uint8).cpu().numpy()

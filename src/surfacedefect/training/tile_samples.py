@@ -14,9 +14,8 @@ from surfacedefect.evaluation import KindTruth, Protocol, label_tiles
 from surfacedefect.evaluation.protocol import CLEAN, DAMAGED, NEITHER
 from surfacedefect.evaluation.tiles import LEFT_OUT
 from surfacedefect.training.config import TrainingConfig
-from surfacedefect.training.negatives import add_lookalikes
 from surfacedefect.training.pictures import IGNORED_BIT, LOOSE_BIT, TrainingPicture
-from surfacedefect.training.samples import Crop, Samples, _turned, disturb
+from surfacedefect.training.samples import Crop, Samples, disturb
 
 MOST_DRAWS = 100
 """Crops that are tried for one of the wanted label; after that the sample counts for nothing."""
@@ -89,9 +88,7 @@ class TileSamples(Samples):
             renders = MOST_DRAWS
         for draw in range(MOST_DRAWS):
             image, labels = source._rendered(rng) if draw < renders else source._photographed(rng)
-            image, labels = _turned(image, labels, rng)
-            if self.config.lookalike_share and rng.random() < self.config.lookalike_share:
-                image, labels = add_lookalikes(image, labels, rng=rng)
+            image, labels = self._varied(image, labels, rng)
             if label_grid(labels, kinds=kinds)[0, 0] == wanted:
                 return (self._mirroring(image, rng), labels), True
         return (image, labels), False
