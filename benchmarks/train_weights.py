@@ -17,7 +17,7 @@ from common import REAL_DATA, RESULTS, ROOT, write_result
 from torch import nn
 
 from surfacedefect.card import ModelCard
-from surfacedefect.training.config import TrainingConfig
+from surfacedefect.training.config import TileConfig, TrainingConfig
 from surfacedefect.training.export import export_onnx
 from surfacedefect.training.loop import load_average, task_of, train
 from surfacedefect.training.recipe import AnnotatedFolder, followed_pictures
@@ -57,6 +57,14 @@ FOURTH = replace(
 )  # fmt: skip
 FIFTH = replace(FOURTH, steps=900, learning_rate=4e-4, encoder_learning_rate=2e-4, mirrored_share=0.3, seed=5)
 
+TILES = TileConfig(
+    steps=160, batch=16, learning_rate=1e-3, encoder_learning_rate=3e-4, warmup_steps=30, ema_decay=0.98, seed=6,
+    scale_range=FIFTH.scale_range, origin_shares=FIFTH.origin_shares, painted_share=FIFTH.painted_share,
+    synthetic_share=FIFTH.synthetic_share, hard_negative_share=FIFTH.hard_negative_share,
+    lookalike_share=FIFTH.lookalike_share, mirrored_share=FIFTH.mirrored_share, validate_every=80, checkpoint_every=40,
+)  # fmt: skip
+LONG_TILES = replace(TILES, steps=1200, ema_decay=0.995, seed=7, validate_every=150, checkpoint_every=50)
+
 RUNS = {
     "first": Run(FIRST, None, "from ImageNet: the first weights that shipped"),
     "second": Run(SECOND, "first", "new renderer, more scales; stopped at step 500"),
@@ -65,6 +73,8 @@ RUNS = {
     "loss-centre-line-dice": Run(replace(THIRD, loss="centre-line-dice"), "second", "three losses on equal terms"),
     "fourth": Run(FOURTH, "loss-bce-dice", "false alarms judged by eye: clean ones seen often, doubt ignored"),
     "fifth": Run(FIFTH, "fourth", "paint that mirrors pieces of other pictures; the fourth was stopped at step 900"),
+    "tiles-imagenet": Run(TILES, None, "the tile classifier, from ImageNet"),
+    "tiles-u-net": Run(TILES, "fifth", "the tile classifier, from the encoder of the U-Net"),
 }
 
 

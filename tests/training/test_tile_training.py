@@ -239,6 +239,34 @@ def test_the_u_net_is_still_what_any_other_recipe_trains():
     assert task_of(TileConfig()).samples is TileSamples
 
 
+def test_it_may_begin_with_the_encoder_of_a_u_net_or_with_a_tile_classifier(pictures, tmp_path):
+    from surfacedefect.training.loop import read_average, train
+    from surfacedefect.training.tile_model import LAST_LAYERS, begin_tiles_with, build_tile_network
+
+    small = {"batch": 1, "steps": 1, "validate_every": 1, "imagenet_start": False}
+    train(pictures, tmp_path / "u-net", config=replace(TrainingConfig(), crop_px=64, **small), workers=0)
+    learned = read_average(tmp_path / "u-net" / "last.pt")
+    network = build_tile_network(TINY)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    begin_tiles_with(network, tmp_path / "u-net" / "last.pt", TINY)
+    for name, value in network.state_dict().items():
+        known = name.startswith("encoder.") and not name.removeprefix("encoder.").startswith(LAST_LAYERS)
+        expected = learned[name.replace("encoder.", "encoder.model.")] if known else before[name]
+        torch.testing.assert_close(value, expected, rtol=0, atol=0)
+
+    start = tmp_path / "u-net" / "last.pt"
+    train(pictures, tmp_path / "tiles", config=replace(TINY, steps=1), start=start, workers=0)
+    again = build_tile_network(TINY)
+    begin_tiles_with(again, tmp_path / "tiles" / "last.pt", TINY)
+    saved = read_average(tmp_path / "tiles" / "last.pt")
+    assert all(torch.equal(value, saved[name]) for name, value in again.state_dict().items())
+    with pytest.raises(sd.TrainingError, match="does not hold weights of this network"):
+        train(pictures, tmp_path / "other", config=TrainingConfig(), start=tmp_path / "tiles" / "last.pt", workers=0)
+    torch.save({"average": {"module.encoder.model.conv_stem.weight": torch.zeros(1)}}, tmp_path / "odd.pt")
+    with pytest.raises(sd.TrainingError, match=r"conv_stem.weight' does not fit; expected the last.pt of a U-Net"):
+        begin_tiles_with(again, tmp_path / "odd.pt", TINY)
+
+
 def test_training_tells_damaged_tiles_from_clean_ones(pictures, tmp_path):
     from surfacedefect.training.loop import train
 

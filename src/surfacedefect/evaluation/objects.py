@@ -254,7 +254,9 @@ class _Pixels(typing.NamedTuple):
     def from_level(self, level: int) -> _Pixels:
         """Keep those from a level on."""
         kept = self.values >= level
-        return self if kept.all() else _Pixels(*(part[kept] for part in self))
+        if kept.all():
+            return self
+        return _Pixels(self.at[kept], self.values[kept], self.neither[kept], self.near[kept], self.region[kept])
 
     def judged(self, truth: KindTruth, *, protocol: Protocol) -> tuple[NDArray[np.int64], Judged]:
         """Judge the blobs that these pixels make; return where those are that are large enough, too."""

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,12 +62,13 @@ class Task:
 
     Attributes
     ----------
-    samples, build, loss, validate
-        As `Samples`, `build_network`, `loss_of` and `validate`, which are the U-Net's.
+    samples, build, begin, loss, validate
+        As `Samples`, `build_network`, `begin_with`, `loss_of` and `validate`, which are the U-Net's.
     """
 
     samples: Callable[..., Samples]
     build: Callable[..., nn.Module]
+    begin: Callable[[nn.Module, Path, TrainingConfig], None]
     loss: Callable[..., torch.Tensor]
     validate: Callable[[nn.Module, Sequence[TrainingPicture], TrainingConfig], dict[str, float]]
 
@@ -74,11 +76,11 @@ class Task:
 def task_of(config: TrainingConfig) -> Task:
     """Return what a recipe trains: the tile classifier for a `TileConfig`, else the U-Net."""
     if isinstance(config, TileConfig):
-        from surfacedefect.training.tile_model import build_tile_network, tile_loss, validate_tiles
+        from surfacedefect.training.tile_model import begin_tiles_with, build_tile_network, tile_loss, validate_tiles
         from surfacedefect.training.tile_samples import TileSamples
 
-        return Task(TileSamples, build_tile_network, tile_loss, validate_tiles)
-    return Task(Samples, build_network, loss_of, validate)
+        return Task(TileSamples, build_tile_network, begin_tiles_with, tile_loss, validate_tiles)
+    return Task(Samples, build_network, begin_with, loss_of, validate)
 
 
 def train(
@@ -106,7 +108,8 @@ def train(
         Where an earlier model was wrong on these pictures, see `training.negatives.find_false_alarms`; used as the
         recipe's `hard_negative_share` says. To go on, give the same ones.
     start
-        Checkpoint of an earlier run, of the same network and kinds: its averaged weights are where this one begins.
+        Checkpoint of an earlier run, of the same network and kinds: its averaged weights are where this one begins. A
+        tile classifier may also begin with the encoder of a U-Net.
     workers
         Processes that prepare samples; 0 prepares them in this one. None: one, or for a GPU as many as there are cores.
     progress
@@ -128,7 +131,7 @@ def train(
     task = task_of(config)
     network = task.build(config, start=None if start is None else False)
     if start is not None:
-        load_average(network, start)
+        task.begin(network, start, config)
     network = network.to(device).to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
@@ -182,15 +185,32 @@ def _seed_of(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
 
 
+def begin_with(network: nn.Module, checkpoint: Path, config: TrainingConfig) -> None:
+    """Put the averaged weights of a checkpoint into a network of the same shape; the recipe has no say."""
+    load_average(network, checkpoint)
+
+
 def load_average(network: nn.Module, checkpoint: Path) -> None:
     """Put the averaged weights of a checkpoint into a network of the same shape."""
+    weights = read_average(checkpoint)
+    with _told_of_other_weights(checkpoint):
+        network.load_state_dict(weights)
+
+
+def read_average(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """Return the averaged weights of a checkpoint under the names that its network gives them."""
     torch = require("torch", extra="train")
     if not checkpoint.is_file():
         raise TrainingError(f"'{checkpoint}' is no file; expected the last.pt of an earlier run")
-    try:
+    with _told_of_other_weights(checkpoint):
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
-        weights = {name.removeprefix("module."): tensor for name, tensor in saved.items() if name != "n_averaged"}
-        network.load_state_dict(weights)
+        return {name.removeprefix("module."): tensor for name, tensor in saved.items() if name != "n_averaged"}
+
+
+@contextmanager
+def _told_of_other_weights(checkpoint: Path) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         raise TrainingError(
             f"'{checkpoint}' does not hold weights of this network ({type(error).__name__}); expected the last.pt of a "

@@ -180,7 +180,7 @@ def default_threshold(kind: str, scores: PictureScores, *limits: tuple[PictureSc
     if not total.objects.froc().recall[thresholds.index(threshold)] < LEAST_FOUND:  # nan: nothing is to be found
         return threshold
     f1 = np.nan_to_num([total.pixels.f1(each) for each in thresholds])
-    return max(np.asarray(thresholds)[f1 >= NEAR_BEST * f1.max()].tolist())
+    return max(each for each, near in zip(thresholds, f1 >= NEAR_BEST * f1.max(), strict=True) if near)
 
 
 def most_on(scores: PictureScores) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from surfacedefect.baselines import TILE_PX
-from surfacedefect.errors import require
+from surfacedefect.errors import TrainingError, require
 from surfacedefect.evaluation import ScoreHistogram, TileCounts
 from surfacedefect.evaluation.protocol import CLEAN, DAMAGED
 from surfacedefect.evaluation.tiles import LEFT_OUT
@@ -22,6 +23,9 @@ from surfacedefect.windows import lay_grid
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+LAST_LAYERS = ("conv_head.", "bn2.")
+"""Layers of the encoder that a U-Net's has not."""
 
 
 def build_tile_network(config: TrainingConfig, *, start: bool | None = None) -> nn.Module:
@@ -47,6 +51,32 @@ def build_tile_network(config: TrainingConfig, *, start: bool | None = None) -> 
     if config.imagenet_start if start is None else start:
         _load_imagenet(network)
     return network
+
+
+def begin_tiles_with(network: nn.Module, checkpoint: Path, config: TrainingConfig) -> None:
+    """Put the averaged weights of an earlier run into a tile classifier: one's own, or the encoder of a U-Net's.
+
+    A U-Net has no last 1 x 1 convolution and no linear layer: the former stays ImageNet's, or as the recipe says.
+    """
+    from surfacedefect.training.loop import load_average, read_average
+
+    marked = "encoder.model."
+    encoder = {name.removeprefix(marked): value for name, value in read_average(checkpoint).items() if marked in name}
+    if not encoder:
+        load_average(network, checkpoint)
+        return
+    if config.imagenet_start:
+        _load_imagenet(network)
+    inner: Any = network.encoder
+    own = inner.state_dict()
+    odd = sorted(name for name, value in encoder.items() if name not in own or own[name].shape != value.shape)
+    missing = sorted(name for name in own.keys() - encoder.keys() if not name.startswith(LAST_LAYERS))
+    if odd or missing:
+        raise TrainingError(
+            f"the encoder in '{checkpoint}' is not this one: '{(odd + missing)[0]}' does not fit; expected the last.pt "
+            f"of a U-Net on '{config.encoder}'"
+        )
+    inner.load_state_dict({**own, **encoder})
 
 
 def tile_loss(logits: Tensor, target: Tensor, *, weight: Tensor, config: TrainingConfig) -> Tensor:
