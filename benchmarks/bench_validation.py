@@ -15,7 +15,6 @@ import argparse
 import math
 import operator
 import sys
-import textwrap
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -23,8 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from common import REAL_DATA, RESULTS, ROOT, write_result
+from common import REAL_DATA, RESULTS, write_result
+from validation_figures import draw_reliability, draw_scores
 from validation_parts import SCRATCH, STEPS, Looked, Part, Picture, look, photographs, rendered
 
 import surfacedefect as sd
@@ -34,6 +33,7 @@ from surfacedefect.evaluation import TOGETHER, TileCounts, bootstrap_intervals
 from surfacedefect.evaluation._counts import Counts
 from surfacedefect.runtimes import shipped_models
 from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, preset
+from surfacedefect.training.calibration import reliability_curve
 
 PHOTO_4K, DEMO_4K, PANELS, ALL = "valid/photos4k", "demo/photos4k", "valid/panels", "valid/all"
 SYNTHETIC, CLEAN = "synthetic", "clean"
@@ -42,15 +42,18 @@ FALSE_ALARMS = 10  # a scan
 PRECISION = 0.80  # of pixels, at which the length is asked for
 LEAST_TILE_AP = {PHOTO_4K: 0.88, DEMO_4K: 0.88, PANELS: 0.75}
 LEAST_PIXEL_AP = {PHOTO_4K: 0.60, PANELS: 0.25, SYNTHETIC: 0.85}
+KINDS = (SCRATCH, "dent")
+BINS, LEAST_SAID = 10, 0.05  # of the reliability curve
 LEAST_REGIONS_FOUND, LEAST_LENGTH, MOST_POLYGONS = 0.80, 0.90, 1.0
-DRAWN = {
-    PANELS: ("close-ups of paint", "#1f5fa8"),
-    "valid/claims": ("claim photos", "#7a8b99"),
-    "valid/cars": ("whole cars", "#c2a83e"),
-    PHOTO_4K: ("4K photo (valid)", "#d9480f"),
-    DEMO_4K: ("4K photo (demo)", "#8a2be2"),
-    SYNTHETIC: ("rendered scans", "#2b8a3e"),
+NAMES = {
+    PANELS: "close-ups of paint",
+    "valid/claims": "claim photos",
+    "valid/cars": "whole cars",
+    PHOTO_4K: "4K photo (valid)",
+    DEMO_4K: "4K photo (demo)",
+    SYNTHETIC: "rendered scans",
 }
+FITTED = {ALL: "validation together: fitted on"}
 
 
 def main() -> None:
@@ -86,7 +89,8 @@ def main() -> None:
         print(f"== {part}\n{of.report.to_text()}")
     print_tables(parts, rows, missing=None if tiles else skipped["skipped"])
     write_result(arguments.name, without_nan(result))
-    draw(parts, RESULTS / f"{arguments.name}.png")
+    draw_scores(parts, RESULTS / f"{arguments.name}.png", names=NAMES, alarms=FALSE_ALARMS, tile_asked=LEAST_TILE_AP)
+    draw_reliability(result["reliability"], RESULTS / f"{arguments.name}-reliability.png", names=NAMES | FITTED)
 
 
 def pictures(arguments: argparse.Namespace) -> Iterator[Picture]:
@@ -120,6 +124,7 @@ def figures(parts: Mapping[str, Part]) -> dict[str, Any]:
         "scratch_recall_at_10_false_alarms": {part: recall_at_alarms(of) for part, of in parts.items()},
         "scratch_length_at_precision_080": {part: length_at_precision(of) for part, of in parts.items()},
         "tile_average_precision": {part: tile_precision(of) for part, of in parts.items()},
+        "reliability": {part: reliability(of) for part, of in parts.items()},
         "froc": {part: froc_of_polygons(of) for part, of in parts.items()},
         "scratch_by_threshold": {part: by_threshold(of) for part, of in parts.items()},
         "reports": {part: of.report.to_dict() for part, of in parts.items()},
@@ -175,6 +180,18 @@ def tile_precision(part: Part) -> dict[str, Any]:
 def with_interval(part: Part, counts: list[Any], metric: Any) -> dict[str, Any]:
     interval = bootstrap_intervals(counts, part.groups, metrics={"it": metric})["it"]
     return {"value": metric(sum(counts[1:], counts[0])), "interval": interval and [interval.low, interval.high]}
+
+
+def reliability(part: Part) -> dict[str, Any]:
+    """Give what was said of the pixels of each kind against what is true; what is surely clean does not count."""
+    curves = {}
+    for kind in KINDS:
+        pixels = part.report.kinds[kind].score.pixels
+        curve = reliability_curve(pixels.positives, pixels.negatives, bins=BINS, least=LEAST_SAID)
+        columns = {"said": curve.said, "true": curve.true, "pixels": curve.pixels}
+        rounded = {name: [round(float(value), 4) for value in values] for name, values in columns.items()}
+        curves[kind] = {**rounded, "expected_error": curve.expected_error}
+    return curves
 
 
 def froc_of_polygons(part: Part) -> dict[str, list[dict[str, float]]]:
@@ -258,62 +275,6 @@ def print_tables(parts: Mapping[str, Part], rows: list[dict[str, Any]], *, missi
         verdict = {True: "holds", False: "DOES NOT HOLD", None: "not judged"}[row["holds"]]
         print(f"{row['name']:72s} {value:>7s}  {row['asked']:9s} {verdict:14s} {row['note']}")
     print()
-
-
-def draw(parts: Mapping[str, Part], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (froc, pixels, bars) = plt.subplots(1, 3, figsize=(15, 5.2), layout="constrained")
-    drawn = {part: named for part, named in DRAWN.items() if part in parts}
-    for part, (label, colour) in drawn.items():
-        of = parts[part]
-        scratch = of.report.kinds[SCRATCH].score
-        style = {"color": colour, "label": f"{label}, n = {len(of.looked)}"}
-        froc.plot(*best_recall(of), drawstyle="steps-post", **style)
-        at_default = scratch.objects
-        froc.plot(max(at_default.false_alarms_per_scan, 0.1), at_default.recall, "o", color=colour)
-        curve = scratch.pixels.curve()
-        pixels.plot(curve.recall, curve.precision, **style)
-    froc.axvline(FALSE_ALARMS, color="#999999", linestyle=":", linewidth=1)
-    froc.set(xscale="log", xlim=(0.1, None), ylim=(0, 1.02), xlabel="at most so many false alarms a scan")
-    froc.set(ylabel="share of true scratches found", title="Scratches found (dot: polygons as shipped)")
-    pixels.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision", title="Pixels of scratches")
-    draw_bars(bars, parts, drawn)
-    for axis in (froc, pixels):
-        axis.grid(alpha=0.3)
-    figure.legend(*froc.get_legend_handles_labels(), loc="outside lower left", ncols=len(drawn), frameon=False)
-    figure.savefig(path, dpi=100)
-    print(path.relative_to(ROOT))
-
-
-def best_recall(part: Part) -> tuple[np.ndarray, np.ndarray]:
-    """Give recall against false alarms from the highest threshold down to that of most alarms; 0.1 stands for fewer."""
-    curve = part.blobs.froc()
-    most = int(np.argmax(curve.false_alarms_per_scan))
-    alarms, recall = curve.false_alarms_per_scan[most:][::-1], curve.recall[most:][::-1]
-    return np.maximum(np.maximum.accumulate(alarms), 0.1), np.maximum.accumulate(recall)
-
-
-def draw_bars(axis: Any, parts: Mapping[str, Part], drawn: Mapping[str, tuple[str, str]]) -> None:
-    at = np.arange(len(drawn))
-    metric = "tile_average_precision"
-    sides = {"U-Net": [parts[part].metric(TOGETHER, metric) for part in drawn]}
-    if any(parts[part].rival for part in drawn):
-        sides["tile classifier"] = [parts[part].rival_metric(metric) for part in drawn]
-    width = 0.8 / len(sides)
-    for k, ((label, heights), colour) in enumerate(zip(sides.items(), ("#1f5fa8", "#b8c4ce"), strict=False)):
-        bars = axis.bar(at + (k - (len(sides) - 1) / 2) * width, heights, width, color=colour, label=label)
-        axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=1)
-    asked = [LEAST_TILE_AP.get(part, math.nan) for part in drawn]
-    axis.hlines(asked, at - 0.45, at + 0.45, color="#222222", linewidth=1.5, label="asked")
-    axis.set_xticks(at, [textwrap.fill(label, 11) for label, _ in drawn.values()])
-    axis.tick_params(axis="x", labelsize=8)
-    title = "Tiles with any damage" + ("" if len(sides) > 1 else " (tile classifier skipped)")
-    axis.set(ylim=(0, 1.12), ylabel="average precision", title=title)
-    axis.legend(loc="upper right", ncols=3, frameon=False, fontsize=8)
 
 
 if __name__ == "__main__":
