@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         DEMO_SEED,
         FIRST_BENCHMARK_SEED,
         PLACES,
+        WINDOWS,
         SyntheticConfig,
     )
     from surfacedefect.synthetic.damage import CentreLine
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CLEAN": "config", "DEMO": "config", "DEMO_SEED": "config", "FIRST_BENCHMARK_SEED": "config", "PLACES": "config",
-    "SyntheticConfig": "config", "CentreLine": "damage", "write_dataset": "dataset", "Fringe": "fringe",
-    "paint_damage": "paint", "PRESETS": "presets", "preset": "presets", "SyntheticScan": "render",
+    "WINDOWS": "config", "SyntheticConfig": "config", "CentreLine": "damage", "write_dataset": "dataset",
+    "Fringe": "fringe", "paint_damage": "paint", "PRESETS": "presets", "preset": "presets", "SyntheticScan": "render",
     "render_scan": "render", "render_window": "render", "SyntheticTruth": "truth", "TrueDefect": "truth",
 }  # fmt: skip
 
@@ -38,6 +39,7 @@ __all__ = [
     "FIRST_BENCHMARK_SEED",
     "PLACES",
     "PRESETS",
+    "WINDOWS",
     "CentreLine",
     "Fringe",
     "SyntheticConfig",

@@ -9,7 +9,7 @@ from surfacedefect._checks import check_choice, check_number, check_whole, check
 from surfacedefect.errors import OptionError
 from surfacedefect.synthetic.fringe import Fringe
 from surfacedefect.synthetic.paints import BENCHMARK_PAINTS, TRAINING_PAINTS, PaintName
-from surfacedefect.synthetic.places.environment import BENCHMARK_PLACES, TRAINING_PLACES
+from surfacedefect.synthetic.places.environment import BENCHMARK_PLACES, JUMBLE, TRAINING_PLACES
 
 FIRST_BENCHMARK_SEED = 10**9
 """Seeds below are for training; demo and benchmark scans use this one and above, so they never meet."""
@@ -56,7 +56,8 @@ class SyntheticConfig:
     paint
         One of the names of `PaintName`, or None to draw one.
     place
-        What the panel mirrors: one of `PLACES`, or None to draw one.
+        What the panel mirrors: one of `PLACES`, or None to draw one. ``"jumble"``, random shapes all around, comes only
+        where it is asked for: it is there to train with.
     materials
         Which paints and places are drawn from: ``"training"`` or the ``"benchmark"``'s own, which training never uses.
     tilt_degrees
@@ -160,7 +161,7 @@ class SyntheticConfig:
         return BENCHMARK_PLACES if self.materials == "benchmark" else TRAINING_PLACES
 
 
-PLACES: tuple[str, ...] = (*TRAINING_PLACES, *BENCHMARK_PLACES)
+PLACES: tuple[str, ...] = (*TRAINING_PLACES, *BENCHMARK_PLACES, JUMBLE)
 
 
 CLEAN = SyntheticConfig(scratches=(0, 0), chips=(0, 0), scuffs=(0, 0), dents=(0, 0))
@@ -170,3 +171,9 @@ DEMO = SyntheticConfig(
     scratches=(7, 9), scratch_width_mm=(0.25, 2.0), hairlines=0.0, damage_scale=1.4, lookalikes=0.4, camera="scanner"
 )  # fmt: skip
 """What the demo scan shows: damage that a person finds at a glance."""
+
+WINDOWS = SyntheticConfig(
+    scratches=(0, 3), chips=(0, 3), scuffs=(0, 1), dents=(0, 1), lookalikes=0.5, hairlines=0.0,
+    scratch_length_mm=(3.0, 150.0), jpeg_quality=None,
+)  # fmt: skip
+"""Ranges from which `render_window` draws what a training window shows."""

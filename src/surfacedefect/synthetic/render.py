@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from surfacedefect._checks import expect, is_whole
 from surfacedefect.errors import OptionError
 from surfacedefect.synthetic.camera import Camera, jpeg_round_trip
-from surfacedefect.synthetic.config import WIDEST_SCRATCH_PX, SyntheticConfig
+from surfacedefect.synthetic.config import WIDEST_SCRATCH_PX, WINDOWS, SyntheticConfig
 from surfacedefect.synthetic.draws import log_uniform
 from surfacedefect.synthetic.geometry import Float
 from surfacedefect.synthetic.scene import Scene, random_scene, stream
@@ -21,10 +21,6 @@ _BAND_PX = 1 << 16  # pixels shaded at once: few enough for the processor's cach
 _DEVELOP_PX = 1 << 18  # pixels developed at once: the rows of context around them cost time too
 _BALANCED = 0.85  # share, as a power, of the light's colour that the camera corrects
 _SCAN_LIGHT, _WINDOW_LIGHT = 768, 256  # texels of the surroundings' picture
-_WINDOWS = SyntheticConfig(
-    scratches=(0, 3), chips=(0, 3), scuffs=(0, 1), dents=(0, 1), lookalikes=0.5, hairlines=0.0,
-    scratch_length_mm=(3.0, 150.0), jpeg_quality=None,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,7 @@ def render_window(seed: int, *, size: int = 512, config: SyntheticConfig | None 
     size
         Side in px, 64 to 2048.
     config
-        Ranges to draw from instead of the ones for training; its width, height, mm_per_px, tilt_degrees, distance_mm
+        Ranges to draw from instead of `WINDOWS`; its width, height, mm_per_px, tilt_degrees, distance_mm
         and jpeg_quality are not used: the scale is drawn from 0.08 to 2 mm a pixel, and the rest as widely.
 
     Returns
@@ -117,7 +113,7 @@ def render_window(seed: int, *, size: int = 512, config: SyntheticConfig | None 
     (128, 128, 3)
     """
     expect(is_whole(size) and 64 <= size <= 2048, "size", size, "a whole number from 64 to 2048 px")
-    config, seed = _config(config, _WINDOWS), _seed(seed)
+    config, seed = _config(config, WINDOWS), _seed(seed)
     rng = stream(seed, "window")
     mm_per_px = log_uniform(rng, 0.08, 2.0)
     counts = {name: getattr(config, name) for name in ("scratches", "chips", "scuffs", "dents", "hail")}

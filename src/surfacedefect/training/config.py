@@ -46,6 +46,8 @@ class TrainingConfig:
         Share of the photo crops taken around false alarms of an earlier model; see `training.negatives`.
     clean_share
         Share of the rendered crops that show an undamaged panel with look-alikes.
+    jumble_share
+        Share of the rendered crops whose paint mirrors a place of random shapes; see `synthetic.places.jumble`.
     lookalike_share
         Share of all crops that get harmless edges, glints or sharp grain.
     mirrored_share
@@ -77,6 +79,7 @@ class TrainingConfig:
     centred_share: float = 0.5
     hard_negative_share: float = 0.0
     clean_share: float = 0.0
+    jumble_share: float = 0.0
     lookalike_share: float = 0.0
     mirrored_share: float = 0.0
     encoder: str = "tu-efficientnet_lite0"

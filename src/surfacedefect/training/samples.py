@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,12 +98,15 @@ class Samples:
         return image, target, weight.astype(np.float32)
 
     def _rendered(self, rng: np.random.Generator) -> Crop:
-        from surfacedefect.synthetic import CLEAN, render_window
+        from surfacedefect.synthetic import CLEAN, WINDOWS, render_window
+        from surfacedefect.synthetic.places.environment import JUMBLE
 
         side = self.config.crop_px
         seed = int(rng.integers(0, 10**9))
-        clean = self.config.clean_share > 0 and rng.random() < self.config.clean_share
-        window = render_window(seed, size=side, config=CLEAN if clean else None)
+        config = CLEAN if self.config.clean_share > 0 and rng.random() < self.config.clean_share else WINDOWS
+        if self.config.jumble_share > 0 and rng.random() < self.config.jumble_share:
+            config = replace(config, place=JUMBLE)
+        window = render_window(seed, size=side, config=config)
         labels = np.zeros((side, side), np.uint8)
         for bit, kind in enumerate(self.config.kinds):
             if kind in window.truth.masks:

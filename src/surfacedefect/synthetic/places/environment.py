@@ -22,6 +22,8 @@ TRAINING_PLACES: tuple[str, ...] = (
     "overcast", "clear sky", "sunny", "street", "garage", "studio", "forecourt",
 )  # fmt: skip
 BENCHMARK_PLACES: tuple[str, ...] = ("courtyard", "light tunnel")
+JUMBLE = "jumble"
+"""Drawn only where it is asked for: no place, but anything at all, to train with."""
 
 _LOBE = 0.28  # standard deviation, in (rx, ry), of the wide lobe
 _WHOLE = 40  # texels across the whole hemisphere where only the wide lobe and the mean are wanted

@@ -21,6 +21,7 @@ from surfacedefect.synthetic.places.furniture import (
     tree,
     wood,
 )
+from surfacedefect.synthetic.places.jumble import jumble
 from surfacedefect.synthetic.places.scenery import Scene, Wall, level, lit, open_scene, ring, shine, tint
 
 _FLUX = 40.0  # radiance of all strip lights of a room times their area, m2: they light its walls as bright as they are
@@ -387,5 +388,5 @@ def _tunnel(rng: np.random.Generator, camera: float) -> Scene:
 
 BUILDERS: dict[str, Callable[[np.random.Generator, float], Scene]] = {
     "overcast": _overcast, "clear sky": _clear, "sunny": _sunny, "street": _street, "garage": _garage,
-    "studio": _studio, "forecourt": _forecourt, "courtyard": _courtyard, "light tunnel": _tunnel,
+    "studio": _studio, "forecourt": _forecourt, "courtyard": _courtyard, "light tunnel": _tunnel, "jumble": jumble,
 }  # fmt: skip
