@@ -19,11 +19,19 @@ from train_weights import RUNS, average, folder, recipe_chain
 
 import surfacedefect as sd
 from surfacedefect.annotations import AnnotatedImage
+from surfacedefect.baselines import tile_card
 from surfacedefect.card import ModelCard
 from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, preset, render_scan
 from surfacedefect.training.config import TileConfig
 from surfacedefect.training.operating import THRESHOLDS, default_threshold, operating_points, score_pictures
-from surfacedefect.training.recipe import LEAST_AREA_PX, export_calibrated, finish_card, finished_tiles
+from surfacedefect.training.recipe import (
+    LEAST_AREA_PX,
+    TILE_SUMMARY,
+    U_NET_SUMMARY,
+    export_calibrated,
+    finish_card,
+    finished_tiles,
+)
 
 MOST_FALSE_ALARMS = {"photo": 10, "clean": 1}
 CLEAN_SCANS = 6
@@ -51,7 +59,10 @@ def main() -> None:
     config = RUNS[arguments.run].config
     training = {"recipe": json.loads(json.dumps(asdict(config))), **recipe_chain(arguments.run), "data": DATA}
     if isinstance(config, TileConfig):
-        card = finished_tiles(average(arguments.run), out, config=config, training=training, validation=folder("valid"))
+        card = tile_card(
+            out.stem, version=sd.__version__, licence="Apache-2.0", summary=TILE_SUMMARY, training=training
+        )
+        card = finished_tiles(average(arguments.run), out, card=card, config=config, validation=folder("valid"))
     else:
         card = finished_u_net(average(arguments.run), out, training=training)
     print(card.thresholds, *(str(point) for kind in card.kinds for point in card.measured(kind)), sep="\n")
@@ -64,7 +75,7 @@ def finished_u_net(network, out: Path, *, training: dict) -> ModelCard:
         kinds=tuple(training["recipe"]["kinds"]),
         least_area_px=LEAST_AREA_PX,
         licence="Apache-2.0",
-        summary="U-Net on EfficientNet-Lite0; probabilities are not calibrated",
+        summary=U_NET_SUMMARY,
         training=training,
     )
     card, everything = export_calibrated(network, out, card=card, validation=folder("valid"))

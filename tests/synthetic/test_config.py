@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from surfacedefect.errors import OptionError
-from surfacedefect.synthetic.config import FIRST_BENCHMARK_SEED, SyntheticConfig
+from surfacedefect.synthetic.config import FIRST_BENCHMARK_SEED, PLACES, SyntheticConfig
 from surfacedefect.synthetic.fringe import Fringe
 from surfacedefect.synthetic.paints import BENCHMARK_PAINTS, TRAINING_PAINTS
-from surfacedefect.synthetic.places.environment import BENCHMARK_PLACES, TRAINING_PLACES
+from surfacedefect.synthetic.places.environment import BENCHMARK_PLACES, JUMBLE, TRAINING_PLACES
 from surfacedefect.synthetic.presets import PRESETS, preset
 from surfacedefect.synthetic.scene import random_scene, stream
 
@@ -77,6 +77,7 @@ def test_benchmark_materials_are_its_own() -> None:
         assert config.paints == BENCHMARK_PAINTS and config.places == BENCHMARK_PLACES
     for name in ("rental", "deflectometry", "hail", "clean"):
         assert preset(name).paints == TRAINING_PAINTS and preset(name).places == TRAINING_PLACES
+    assert JUMBLE in PLACES and JUMBLE not in TRAINING_PLACES + BENCHMARK_PLACES, "only where it is asked for"
 
 
 def test_bench_v1_is_frozen() -> None:

@@ -11,6 +11,7 @@ from surfacedefect.errors import OptionError
 from surfacedefect.synthetic.geometry import Float
 from surfacedefect.synthetic.places.environment import (
     BENCHMARK_PLACES,
+    JUMBLE,
     TRAINING_PLACES,
     Environment,
     Sun,
@@ -18,7 +19,7 @@ from surfacedefect.synthetic.places.environment import (
 )
 from surfacedefect.synthetic.places.environments import BUILDERS
 
-ALL = TRAINING_PLACES + BENCHMARK_PLACES
+ALL = (*TRAINING_PLACES, *BENCHMARK_PLACES, JUMBLE)
 DOOR = (0.0, -1.0, 0.0)
 BONNET = (0.0, -0.5, 0.75**0.5)
 
@@ -206,6 +207,14 @@ def test_unknown_places_are_refused(places: tuple[str, ...]) -> None:
 def test_sizes_are_checked(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match="half"):
         paint("street", **options)
+
+
+def test_a_jumble_has_shapes_everywhere_and_no_two_are_alike() -> None:
+    one, two = (paint(JUMBLE, seed, size=128).texture[..., :3].mean(axis=-1) for seed in (1, 2))
+    assert abs(np.corrcoef(one.ravel(), two.ravel())[0, 1]) < 0.3
+    quarters = [part for row in np.split(one, 2) for part in np.split(row, 2, axis=1)]
+    edges = [np.abs(np.diff(np.log(part + 0.01), axis=1)) > 0.1 for part in quarters]
+    assert min(edge.mean() for edge in edges) > 0.02, "some edge in each quarter"
 
 
 def test_benchmark_places_are_not_for_training() -> None:

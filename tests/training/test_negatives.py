@@ -141,6 +141,26 @@ def test_new_shares_at_zero_draw_nothing():
         assert rng.bit_generator.state == again.bit_generator.state
 
 
+def test_rendered_paint_can_mirror_random_shapes(monkeypatch):
+    from surfacedefect.synthetic import CLEAN, render_window
+
+    asked = []
+
+    def told(seed, *, size, config):
+        asked.append(config)
+        return render_window(seed, size=size, config=config)
+
+    monkeypatch.setattr("surfacedefect.synthetic.render_window", told)
+    recipe = TrainingConfig(crop_px=64, synthetic_share=1.0, jumble_share=0.5)
+    samples = Samples([], recipe)
+    pictures = [samples[number][0] for number in range(12)]
+    assert {config.place for config in asked} == {"jumble", None}
+    asked.clear()
+    again = Samples([], replace(recipe, jumble_share=1.0, clean_share=1.0))
+    assert not again[0][1].any() and asked == [replace(CLEAN, place="jumble")]
+    assert any((again[number][0] != pictures[number]).any() for number in range(3))
+
+
 def test_rendered_crops_can_be_clean():
     rendered = TrainingConfig(crop_px=64, synthetic_share=1.0)
     clean = Samples([], replace(rendered, clean_share=1.0))
@@ -192,7 +212,7 @@ def test_a_run_from_before_the_new_entries_goes_on_and_negatives_are_taken(spott
     with pytest.raises(Stop):
         train(spotted, tmp_path, config=config, workers=0, progress=stop)
     state = torch.load(tmp_path / "last.pt", weights_only=True)
-    for name in ("loss", "hard_negative_share", "clean_share", "lookalike_share"):
+    for name in ("loss", "hard_negative_share", "clean_share", "jumble_share", "lookalike_share"):
         del state["config"][name]
     torch.save(state, tmp_path / "last.pt")
     with pytest.raises(sd.TrainingError, match="another recipe .*hard_negative_share"):

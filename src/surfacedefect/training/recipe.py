@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from surfacedefect._files import write_json, write_text
 from surfacedefect.card import ModelCard, OperatingPoint
@@ -29,6 +29,9 @@ HARD_NEGATIVE_SHARE = 0.2
 """Share of the photo crops around false alarms of an earlier model, where one is given on the command line."""
 LEAST_AREA_PX = 200.0
 """Smallest defect reported by default: about 1.4 x 1.4 mm where a pixel is 0.1 mm."""
+UNCALIBRATED, UNCALIBRATED_TILES = "not calibrated", "of half damaged, half clean tiles"
+U_NET_SUMMARY = f"U-Net on EfficientNet-Lite0; probabilities are {UNCALIBRATED}"
+TILE_SUMMARY = f"classifier of 300 px tiles on EfficientNet-Lite0; probabilities are {UNCALIBRATED_TILES}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ def train_model(
     AnnotationError, ScanError
         An annotation file or a picture cannot be read.
     """
+    from surfacedefect.baselines import tile_card
     from surfacedefect.training.export import export_onnx
     from surfacedefect.training.loop import train
 
@@ -131,12 +135,13 @@ def train_model(
     recipe = json.loads(json.dumps(asdict(config)))
     training = {"recipe": recipe, "pictures": _counted(pictures), "history": result.history}
     if isinstance(config, TileConfig):
-        return finished_tiles(result.network, out, config=config, training=training, validation=validation)
+        card = tile_card(out.stem, summary=TILE_SUMMARY, training=training)
+        return finished_tiles(result.network, out, card=card, config=config, validation=validation)
     card = ModelCard(
         name=out.stem,
         kinds=config.kinds,
         least_area_px=LEAST_AREA_PX,
-        summary="U-Net on EfficientNet-Lite0; probabilities are not calibrated",
+        summary=U_NET_SUMMARY,
         training=training,
     )
     if validation is None:
@@ -167,7 +172,7 @@ def export_calibrated(
     """
     from surfacedefect.training.operating import default_threshold, most_on, operating_points
 
-    summary = card.summary.replace("not calibrated", f"calibrated on {validation.name}")
+    summary = card.summary.replace(UNCALIBRATED, f"calibrated on {validation.name}")
     card, scores = _calibrated(network, out, card=card, summary=summary, validation=validation)
     thresholds = {kind: default_threshold(kind, scores, (scores, most_on(scores))) for kind in card.kinds}
     return finish_card(card, out, points=operating_points(scores), thresholds=thresholds), scores
@@ -240,37 +245,35 @@ def collect_negatives(model: Predictor | str | Path, pictures: list[TrainingPict
 
 
 def finished_tiles(
-    network: nn.Module,
-    out: Path,
-    *,
-    config: TileConfig,
-    training: dict[str, Any],
-    validation: AnnotatedFolder | None,
+    network: nn.Module, out: Path, *, card: ModelCard, config: TileConfig, validation: AnnotatedFolder | None
 ) -> ModelCard:
-    """Export a tile classifier, calibrated on the validation pictures' tiles, and choose its threshold by them."""
-    from surfacedefect.baselines import tile_card
+    """Export a tile classifier, calibrated on the validation pictures' tiles, and choose its threshold by them.
+
+    Parameters
+    ----------
+    network, out, card
+        See `training.export.export_onnx`; the card as `baselines.tile_card` makes it. What it says of calibration,
+        threshold, points and tiles is filled in here.
+    config
+        The recipe: the kinds that count as damage.
+    validation
+        The pictures; without them nothing is chosen.
+    """
     from surfacedefect.training.export import export_onnx
     from surfacedefect.training.operating import THRESHOLDS, operating_points
     from surfacedefect.training.tile_model import best_tile_threshold, spread_over_tile, tile_figures
 
-    summary = "classifier of 300 px tiles on EfficientNet-Lite0; probabilities are {}"
-    card = tile_card(out.stem, summary=summary.format("of half damaged, half clean tiles"), training=training)
     (kind,) = card.kinds
     spread = spread_over_tile(network)
     if validation is None:
         return export_onnx(spread, out, card=card)
+    summary = card.summary.replace(UNCALIBRATED_TILES, f"calibrated on the tiles of {validation.name}")
     card, scores = _calibrated(
-        spread,
-        out,
-        card=card,
-        summary=summary.format(f"calibrated on the tiles of {validation.name}"),
-        validation=validation,
-        kinds=config.kinds,
-        counted="tiles",
+        spread, out, card=card, summary=summary, validation=validation, kinds=config.kinds, counted="tiles"
     )
     tiles = scores.total(kind).tiles
     threshold = best_tile_threshold(tiles, THRESHOLDS)
-    card = replace(card, training={**training, "tiles": tile_figures(tiles, threshold or card.threshold(kind))})
+    card = replace(card, training={**card.training, "tiles": tile_figures(tiles, threshold or card.threshold(kind))})
     thresholds = {} if threshold is None else {kind: threshold}
     return finish_card(card, out, points=operating_points(scores), thresholds=thresholds)
 
