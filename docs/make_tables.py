@@ -13,7 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "validation.json"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "model-card.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "model-card.md", ROOT / "docs" / "tile-classifier.md")
 PARTS = {
     "demo/photos4k": "bumper photo, 4096 x 3072",
     "valid/photos4k": "quarter panel photo, 4096 x 3072",
@@ -57,6 +57,7 @@ def tables(result: Mapping[str, Any]) -> dict[str, list[str]]:
         "scratches": table("scratch", {part: reports[part] for part in SHORT if part in reports}),
         "scratches in full": table("scratch", reports, intervals=True),
         "dents": table("dent", {part: one for part, one in reports.items() if has(one, "dent")}, intervals=True),
+        "tiles": tiles(result),
         "asked": asked(result["must_hold"]) if "must_hold" in result else [],
     }
 
@@ -74,6 +75,21 @@ def table(kind: str, reports: Mapping[str, Any], *, intervals: bool = False) -> 
     return lines
 
 
+def tiles(result: Mapping[str, Any]) -> list[str]:
+    """Return average precision over tiles of both models, and the U-Net's lead on the same resamples."""
+    heads = ("300 px tiles with any damage on", "pictures", "damaged tiles", "U-Net", "tile classifier", "lead")
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    for part, rival in result["tile_classifier_reports"].items():
+        if part not in PARTS or not has(rival, "damage", "tile_average_precision"):
+            continue
+        ours, theirs = (one["kinds"]["damage"]["metrics"] for one in (result["reports"][part], rival))
+        both = [cell(one["tile_average_precision"], ".2f", intervals=True) for one in (ours, theirs)]
+        lead = cell(result["tile_average_precision"][part]["lead"], "+.2f", intervals=True)
+        damaged = cell(ours["tile_prevalence"], ".0%", intervals=False)
+        lines.append(f"| {PARTS[part]} | {rival['scans']} | {damaged} | {' | '.join(both)} | {lead} |")
+    return lines
+
+
 def cell(metric: Mapping[str, Any], form: str, *, intervals: bool) -> str:
     """Return a figure, its interval in brackets; a dash for what is undefined."""
     if metric["value"] is None or metric["value"] != metric["value"]:
@@ -81,13 +97,13 @@ def cell(metric: Mapping[str, Any], form: str, *, intervals: bool) -> str:
     text = f"{metric['value']:{form}}"
     if intervals and metric["interval"]:
         low, high = metric["interval"]
-        text += f" ({low:{form}}-{high:{form}})"
+        text += f" ({low:{form}}{' to ' if '+' in form else '-'}{high:{form}})"
     return text
 
 
-def has(report: Mapping[str, Any], kind: str) -> bool:
+def has(report: Mapping[str, Any], kind: str, metric: str = "object_recall") -> bool:
     """Whether there is true damage of a kind."""
-    value = report["kinds"][kind]["metrics"]["object_recall"]["value"]
+    value = report["kinds"][kind]["metrics"][metric]["value"]
     return value is not None and value == value
 
 

@@ -37,9 +37,12 @@ def test_a_figure_is_written_with_its_interval(make_tables: ModuleType) -> None:
     assert make_tables.cell(metric, ".2f", intervals=True) == "0.50 (0.25-0.75)"
     assert make_tables.cell(metric, ".2f", intervals=False) == "0.50"
     assert make_tables.cell({"value": None, "interval": None}, ".2f", intervals=True) == "-"
+    lead = {"value": 0.1, "interval": [-0.05, 0.25]}
+    assert make_tables.cell(lead, "+.2f", intervals=True) == "+0.10 (-0.05 to +0.25)"
 
 
 def test_shipped_weights_are_those_that_were_measured(make_tables: ModuleType) -> None:
     result = json.loads(make_tables.RESULT.read_text(encoding="utf-8"))
-    card = json.loads((ROOT / "weights" / f"{result['model']['name']}.json").read_text(encoding="utf-8"))
-    assert result["model"]["sha256"] == card["sha256"], "run benchmarks/bench_validation.py for the new weights"
+    for model in (result["model"], result["tile_classifier"]):
+        card = json.loads((ROOT / "weights" / f"{model['name']}.json").read_text(encoding="utf-8"))
+        assert model["sha256"] == card["sha256"], "run benchmarks/bench_validation.py for the new weights"
