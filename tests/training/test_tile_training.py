@@ -192,8 +192,9 @@ def test_the_loss_leaves_out_what_has_no_weight():
 
 def test_scores_of_tiles_are_those_of_the_map(pictures, tmp_path):
     from surfacedefect.baselines import TileClassifier, tile_card
+    from surfacedefect.networks import spread_over_tile
     from surfacedefect.training.export import export_onnx
-    from surfacedefect.training.tile_model import build_tile_network, spread_over_tile, tile_scores
+    from surfacedefect.training.tile_model import build_tile_network, tile_scores
 
     torch.manual_seed(0)
     network = build_tile_network(TINY).eval()

@@ -10,7 +10,7 @@ from surfacedefect.errors import ModelError, OptionError
 from surfacedefect.predictor import Predictor
 
 DEFAULT_MODEL = "unet-lite0"
-RUNTIMES = ("auto", "onnx")
+RUNTIMES = ("auto", "onnx", "torch")
 
 
 def weights_folder() -> Path:
@@ -63,7 +63,7 @@ def load_predictor(model: str | Path, *, runtime: str = "auto", threads: int | N
     model
         Name of shipped weights (``"default"`` is the recommended one), or path of an ``.onnx`` with its card.
     runtime
-        ``"onnx"``, or ``"auto"``: the best engine that is installed.
+        ``"onnx"``; ``"torch"``, which needs the extra ``[train]``; or ``"auto"``: ONNX Runtime.
     threads
         Threads of the engine; None takes every core that the process may use.
 
@@ -78,7 +78,11 @@ def load_predictor(model: str | Path, *, runtime: str = "auto", threads: int | N
     """
     if runtime not in RUNTIMES:
         raise OptionError(f"runtime is '{runtime}'; expected one of {list(RUNTIMES)}")
+    weights = find_weights(model)
+    if runtime == "torch":
+        from surfacedefect.runtimes.torch import TorchPredictor
+
+        return TorchPredictor(weights, card=read_card(weights), threads=threads)
     from surfacedefect.runtimes.onnx import OnnxPredictor
 
-    weights = find_weights(model)
     return OnnxPredictor(weights, card=read_card(weights), threads=threads)

@@ -12,7 +12,7 @@ import numpy as np
 from surfacedefect._files import atomic_path, write_text
 from surfacedefect.card import ModelCard, sha256_of
 from surfacedefect.errors import ModelError, require
-from surfacedefect.training.model import network_inputs
+from surfacedefect.networks import calibrated, windows_to_probabilities
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +56,7 @@ def export_onnx(network: nn.Module, path: Path, *, card: ModelCard) -> ModelCard
     side = card.window_px
     generator = torch.Generator().manual_seed(0)
     example = torch.randint(0, 256, (2, side, side, 3), generator=generator, dtype=torch.uint8)
-    scaled = _calibrated(network, card)
+    scaled = calibrated(network, card)
     with atomic_path(path) as written:
         written.write_bytes(_with_half_weights(_exported(scaled, example)))
         _compare(scaled, written, example, tolerance=TOLERANCE * max(1.0, _steepest(card)))
@@ -65,45 +65,16 @@ def export_onnx(network: nn.Module, path: Path, *, card: ModelCard) -> ModelCard
     return card
 
 
-def _calibrated(network: nn.Module, card: ModelCard) -> nn.Module:
-    """Put slope and offset of each kind behind the network; a kind without them stays as it is."""
-    if not card.calibration:
-        return network
-    torch = require("torch", extra="train")
-    fits = [card.calibration.get(kind, {"slope": 1.0, "offset": 0.0}) for kind in card.kinds]
-
-    class Calibrated(torch.nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-            for name in ("slope", "offset"):
-                self.register_buffer(name, torch.tensor([float(fit[name]) for fit in fits]))
-
-        def forward(self, inputs: Any) -> Any:
-            return self.network(inputs) * self.slope[:, None, None] + self.offset[:, None, None]
-
-    return Calibrated().eval()  # type: ignore[no-any-return]
-
-
 def _steepest(card: ModelCard) -> float:
     return max((float(fit["slope"]) for fit in (card.calibration or {}).values()), default=1.0)
 
 
 def _exported(network: nn.Module, example: torch.Tensor) -> Any:
     torch = require("torch", extra="train")
-
-    class WindowsToProbabilities(torch.nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, windows: Any) -> Any:
-            return torch.sigmoid(self.network(network_inputs(windows)))
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own deprecations
         program = torch.onnx.export(
-            WindowsToProbabilities().eval(),
+            windows_to_probabilities(network),
             (example,),
             input_names=["windows"],
             output_names=["probabilities"],
@@ -153,7 +124,7 @@ def _compare(network: nn.Module, written: Path, example: torch.Tensor, *, tolera
     session = onnxruntime.InferenceSession(str(written), providers=["CPUExecutionProvider"])
     (given,) = session.run(None, {"windows": example.numpy()})
     with torch.inference_mode():
-        expected = torch.sigmoid(network(network_inputs(example))).numpy()
+        expected = windows_to_probabilities(network)(example).numpy()
     difference = float(np.abs(given - expected).max())
     if difference > tolerance:
         raise ModelError(

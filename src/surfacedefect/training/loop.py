@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from surfacedefect._files import atomic_path, write_text
 from surfacedefect._machine import usable_cores
 from surfacedefect.errors import TrainingError, require
+from surfacedefect.networks import network_inputs
 from surfacedefect.training.augment import disturb
 from surfacedefect.training.config import TileConfig, TrainingConfig
 from surfacedefect.training.losses import loss_of
-from surfacedefect.training.model import build_network, network_inputs
+from surfacedefect.training.model import build_network
 from surfacedefect.training.pictures import IGNORED_BIT, TrainingPicture
 from surfacedefect.training.samples import Samples
 

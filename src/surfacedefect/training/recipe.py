@@ -259,9 +259,10 @@ def finished_tiles(
     validation
         The pictures; without them nothing is chosen.
     """
+    from surfacedefect.networks import spread_over_tile
     from surfacedefect.training.export import export_onnx
     from surfacedefect.training.operating import THRESHOLDS, operating_points
-    from surfacedefect.training.tile_model import best_tile_threshold, spread_over_tile, tile_figures
+    from surfacedefect.training.tile_model import best_tile_threshold, tile_figures
 
     (kind,) = card.kinds
     spread = spread_over_tile(network)

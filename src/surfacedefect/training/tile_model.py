@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,9 @@ from surfacedefect.errors import TrainingError, require
 from surfacedefect.evaluation import ScoreHistogram, TileCounts
 from surfacedefect.evaluation.protocol import CLEAN, DAMAGED
 from surfacedefect.evaluation.tiles import LEFT_OUT
+from surfacedefect.networks import build_tile_classifier, network_inputs
 from surfacedefect.training.config import TrainingConfig
-from surfacedefect.training.model import _load_imagenet, network_inputs
+from surfacedefect.training.model import _load_imagenet
 from surfacedefect.training.pictures import TrainingPicture
 from surfacedefect.training.tile_samples import label_grid
 from surfacedefect.windows import lay_grid
@@ -31,9 +31,6 @@ LAST_LAYERS = ("conv_head.", "bn2.")
 def build_tile_network(config: TrainingConfig, *, start: bool | None = None) -> nn.Module:
     """Build the tile classifier of a recipe; input (N, 3, H, W) float in [-1, 1], output (N, 1) logits.
 
-    The whole EfficientNet-Lite0, its last 1 x 1 convolution too, then the mean and the largest value of each of its
-    features over the tile, and one linear layer. A scratch fills little of a tile: a mean alone dilutes it.
-
     Parameters
     ----------
     config
@@ -41,13 +38,7 @@ def build_tile_network(config: TrainingConfig, *, start: bool | None = None) -> 
     start
         Load the ImageNet weights, mapped as `training.model.build_network` does; None means as the recipe says.
     """
-    torch, timm = require("torch", extra="train"), require("timm", extra="train")
-    layers = require("timm.layers", extra="train")
-    name = config.encoder.removeprefix("tu-")
-    encoder = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
-    pool = layers.SelectAdaptivePool2d(pool_type="catavgmax", flatten=True)
-    head = torch.nn.Linear(2 * encoder.num_features, 1)
-    network: nn.Module = torch.nn.Sequential(OrderedDict(encoder=encoder, pool=pool, head=head))
+    network = build_tile_classifier(encoder=config.encoder)
     if config.imagenet_start if start is None else start:
         _load_imagenet(network)
     return network
@@ -158,22 +149,3 @@ def tile_figures(tiles: TileCounts, threshold: float) -> dict[str, float]:
         "accuracy": tiles.accuracy(threshold),
         "all_clean_accuracy": tiles.all_clean_accuracy,
     }
-
-
-def spread_over_tile(network: nn.Module) -> nn.Module:
-    """Wrap the classifier for `export_onnx`: each tile's logit over all of its pixels, (N, 1, H, W).
-
-    So the file is one like every other model's, and every engine that runs those runs it.
-    """
-    torch = require("torch", extra="train")
-
-    class SpreadOverTile(torch.nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, inputs: Any) -> Any:
-            logits = self.network(inputs)[:, :, None, None]
-            return logits.expand(-1, -1, inputs.shape[2], inputs.shape[3])
-
-    return SpreadOverTile().eval()  # type: ignore[no-any-return]
