@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.metadata
 import json
 import os
 import platform
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -42,6 +47,15 @@ def write_result(name: str, result: dict[str, Any]) -> Path:
     path.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n", encoding="utf-8")
     print(path.relative_to(ROOT))
     return path
+
+
+def watched(call: Callable[[], T]) -> tuple[T, float, float]:
+    """Return what a call gives, its seconds, and by how many MiB memory rose above where it stood (nan off Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the highest so far starts anew
+    base, started = memory_mib("VmRSS"), time.perf_counter()
+    given = call()
+    return given, time.perf_counter() - started, max(memory_mib("VmHWM") - base, 0.0)
 
 
 def memory_mib(field: str) -> float:

@@ -1,0 +1,166 @@
+"""Which method finds damage best: the U-Net, the tile classifier, its dense variant, or deflectometry?
+
+Photographs first: the real validation set, and the 4K demo photograph of the same car, reported apart. Then rendered
+scans of the frozen `bench-v1`, whose paints and places training never uses. Deflectometry cannot look at photographs;
+it gets its own rendering of the same damage, under fringes, in three amounts of daylight. What a picture does not show
+cannot be asked of it, so each method is judged by what its own picture shows; the parts called `dents` then ask for
+every dent that any of these pictures shows. Seconds and MiB are those of whole scans, probability map and polygons.
+
+``--quick`` takes few and small scans, so that everything is exercised in minutes; its figures mean nothing.
+Without the real pictures (SURFACEDEFECT_REAL_DATA) only the rendered scans are judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import REAL_DATA, watched, write_result
+from numpy.typing import NDArray
+from quality_figures import draw_curves, print_table
+from validation_parts import photographs
+
+import surfacedefect as sd
+from surfacedefect._files import without_nan
+from surfacedefect.baselines import Deflectometry, TileClassifier
+from surfacedefect.evaluation import TOGETHER, ScanScore, Truth, prepare_truth, score_scan, summarise
+from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, SyntheticConfig, preset, render_scan
+
+Scan = Path | NDArray[np.uint8]
+DAYLIGHT = {"dark room": 0.0, "lit hall": 0.2, "full sun": 10.0}
+ALL, RENDERED, DENTS = "valid/all", "rendered", "dents"
+QUICK_PX = {"width": 1280, "height": 960}
+"""Size of the rendered scans with --quick."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to look at a scan; `of` gives its detector, for deflectometry made from the scan itself."""
+
+    name: str
+    of: Callable[[Scan], sd.Detector]
+    fringes: bool = False
+    tells_dents: bool = True
+    model: sd.Detector | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One picture, what is true of it, and in which part of the tables it counts."""
+
+    part: str
+    scan: Scan
+    truth: Truth
+    group: str | None = None
+    fringes: bool = False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few and small scans: does it run?")
+    parser.add_argument("--scans", type=int, default=6, help="rendered scans")
+    parser.add_argument("--limit", type=int, help="at most so many photographs of each part")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.scans, arguments.limit = 2, 2
+    ways = methods()
+    scores: dict[str, dict[str, list[ScanScore]]] = defaultdict(lambda: defaultdict(list))
+    for shown in pictures(arguments):
+        for way in ways:
+            if way.fringes == shown.fringes and (way.tells_dents or not shown.part.startswith(DENTS)):
+                scores[shown.part][way.name].append(look(way, shown))
+        print(shown.part, {name: f"{of[-1].seconds:.1f} s" for name, of in scores[shown.part].items()}, flush=True)
+    if valid := [of for part, of in scores.items() if part.startswith("valid/")]:
+        scores[ALL] = {way.name: [one for of in valid for one in of[way.name]] for way in ways if not way.fringes}
+    reports = {
+        part: {name: summarise(several).to_dict() for name, several in of.items()} for part, of in scores.items()
+    }
+    result = {
+        "question": __doc__,
+        "quick": arguments.quick,
+        "methods": {way.name: described(way) for way in ways},
+        "reports": reports,
+    }
+    name = "quality-quick" if arguments.quick else "quality"
+    print_table(reports)
+    write_result(name, without_nan(result))
+    draw_curves(reports, name)
+
+
+def methods() -> list[Method]:
+    """Return the methods; those whose weights are not here are left out, and it is said."""
+    net, tiles = sd.Detector(), TileClassifier.load()
+    plain, dense = sd.Detector(tiles), sd.Detector(tiles.dense())
+    return [
+        Method("U-Net", lambda scan: net, model=net),
+        Method("tile classifier", lambda scan: plain, tells_dents=False, model=plain),
+        Method("dense tile classifier", lambda scan: dense, tells_dents=False, model=dense),
+        Method("deflectometry", lambda scan: sd.Detector(Deflectometry.of(scan)), fringes=True),
+    ]
+
+
+def described(way: Method) -> dict[str, Any]:
+    if way.model is None:
+        return {"fitted": "to each scan"}
+    card = way.model.predictor.card
+    return {"card": card.name, "sha256": card.sha256, "thresholds": dict(card.thresholds)}
+
+
+def pictures(arguments: argparse.Namespace) -> Iterator[Shown]:
+    """Yield the photographs, then every rendered scan plain and under fringes."""
+    if REAL_DATA.is_dir():
+        for one in photographs(limit=arguments.limit):
+            if not (arguments.quick and one.part.endswith("photos4k")):
+                yield Shown(one.part, one.scan, one.truth, one.group)
+    else:
+        print("real pictures skipped: set SURFACEDEFECT_REAL_DATA")
+    size = QUICK_PX if arguments.quick else {}
+    plain, fringe = (replace(preset(name), **size) for name in ("bench-v1", "bench-v1-fringe"))
+    for seed in range(FIRST_BENCHMARK_SEED, FIRST_BENCHMARK_SEED + arguments.scans):
+        yield from rendered(seed, plain, fringe)
+
+
+def rendered(seed: int, plain: SyntheticConfig, fringe: SyntheticConfig) -> Iterator[Shown]:
+    """Yield one panel as a photograph and under fringes in every light, each with its truth."""
+    photo = render_scan(seed, plain)
+    lights = {
+        name: render_scan(seed, replace(fringe, fringe=replace(fringe.fringe, daylight=daylight)))
+        for name, daylight in DAYLIGHT.items()
+    }
+    for part, scan, fringes in (
+        (RENDERED, photo, False),
+        *((f"{RENDERED}, fringes, {name}", scan, True) for name, scan in lights.items()),
+    ):
+        group = f"seed {seed}"
+        yield Shown(part, scan.image, prepare_truth(scan.truth.masks, ignore=scan.truth.ignore), group, fringes)
+    every = np.maximum.reduce([photo.truth.masks["dent"], *(one.truth.masks["dent"] for one in lights.values())])
+    dents = prepare_truth({"dent": every})
+    yield Shown(f"{DENTS}, photograph", photo.image, dents, group)
+    for name, scan in lights.items():
+        yield Shown(f"{DENTS}, fringes, {name}", scan.image, dents, group, fringes=True)
+
+
+def look(way: Method, shown: Shown) -> ScanScore:
+    """Let a method look at a picture, and score its map as pixels and tiles, its polygons as objects."""
+
+    def run() -> tuple[dict[str, NDArray[np.uint8]], sd.Detections, Mapping[str, float]]:
+        found = way.of(shown.scan).detect(shown.scan)
+        return {kind: found.probability_map.read(kind) for kind in found.kinds}, found, dict(found.thresholds)
+
+    (maps, found, thresholds), seconds, peak_mib = watched(run)
+    thresholds[TOGETHER] = min(thresholds.values())
+    known = {kind: values for kind, values in maps.items() if kind in (*shown.truth.kinds, TOGETHER)}
+    polygons = [one for one in found if one.kind in known]
+    return score_scan(
+        known, shown.truth, threshold=thresholds, polygons=polygons, group=shown.group, seconds=seconds,
+        peak_mib=peak_mib,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
