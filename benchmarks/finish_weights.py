@@ -1,9 +1,9 @@
-"""From the last run to the shipped file: export, calibrate, measure, choose the default thresholds, write the card.
+"""From the last run to the shipped file: export, calibrate, measure, choose what is reported by default.
 
 ``python benchmarks/finish_weights.py RUN NAME`` writes ``weights/NAME.onnx`` and its card from ``runs/RUN`` of
-`train_weights.py`. The default threshold of a kind is the lowest from which on there are at most 10 false alarms on the
-validation set's 4K photograph and at most one a scan on rendered scans without damage; where that would find next to
-nothing, see `surfacedefect.training.operating.default_threshold`. Needs the real pictures.
+`train_weights.py`. The U-Net outlines each kind at the threshold of its best pixel F1 on the validation set. It reports
+what has at least a certain score: the lowest from which on there are at most 10 false alarms on the validation set's
+4K photograph and at most one a scan on rendered scans without damage. Needs the real pictures.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from common import REAL_DATA, ROOT
@@ -23,14 +23,15 @@ from surfacedefect.baselines import tile_card
 from surfacedefect.card import ModelCard
 from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, preset, render_scan
 from surfacedefect.training.config import TileConfig
-from surfacedefect.training.operating import THRESHOLDS, default_threshold, operating_points, score_pictures
+from surfacedefect.training.operating import operating_points
 from surfacedefect.training.recipe import (
     LEAST_AREA_PX,
     TILE_SUMMARY,
     U_NET_SUMMARY,
+    choose_scores,
     export_calibrated,
-    finish_card,
     finished_tiles,
+    score_outlined,
 )
 
 MOST_FALSE_ALARMS = {"photo": 10, "clean": 1}
@@ -65,7 +66,12 @@ def main() -> None:
         card = finished_tiles(average(arguments.run), out, card=card, config=config, validation=folder("valid"))
     else:
         card = finished_u_net(average(arguments.run), out, training=training)
-    print(card.thresholds, *(str(point) for kind in card.kinds for point in card.measured(kind)), sep="\n")
+    print(
+        card.thresholds,
+        card.least_scores,
+        *(str(point) for kind in card.kinds for point in card.measured(kind)),
+        sep="\n",
+    )
 
 
 def finished_u_net(network, out: Path, *, training: dict) -> ModelCard:
@@ -78,18 +84,15 @@ def finished_u_net(network, out: Path, *, training: dict) -> ModelCard:
         summary=U_NET_SUMMARY,
         training=training,
     )
-    card, everything = export_calibrated(network, out, card=card, validation=folder("valid"))
-    detector = sd.Detector(out)
+    card, _ = export_calibrated(network, out, card=card, validation=folder("valid"))
+    print("outlined from", card.thresholds, flush=True)
     photos = [(record, path) for record, path in folder("valid").pictures() if record.origin == "photos4k"]
-    photo = score_pictures(detector, photos, data="the validation set's 4K photo", thresholds=THRESHOLDS)
-    clean = score_pictures(detector, clean_scans(), data="rendered scans without damage", thresholds=THRESHOLDS)
-    limits = (photo, MOST_FALSE_ALARMS["photo"] * len(photos)), (clean, MOST_FALSE_ALARMS["clean"] * CLEAN_SCANS)
-    return finish_card(
-        card,
-        out,
-        points=(*card.operating_points, *operating_points(photo), *operating_points(clean)),
-        thresholds={kind: default_threshold(kind, everything, *limits) for kind in card.kinds},
-    )
+    everything = score_outlined(card, out, folder("valid").pictures(), data=folder("valid").name)
+    photo = score_outlined(card, out, photos, data="the validation set's 4K photo")
+    clean = score_outlined(card, out, clean_scans(), data="rendered scans without damage")
+    card = replace(card, operating_points=(*card.operating_points, *operating_points(photo), *operating_points(clean)))
+    limits = [(photo, MOST_FALSE_ALARMS["photo"] * len(photos)), (clean, MOST_FALSE_ALARMS["clean"] * CLEAN_SCANS)]
+    return choose_scores(card, out, limits=limits, told=(everything, photo, clean))
 
 
 def clean_scans():

@@ -37,6 +37,16 @@ def test_what_was_measured_at_a_threshold():
     assert CARD.measured("scratch", 0.41) == CARD.measured("scratch", 0.61) == CARD.measured("hail") == ()
 
 
+def test_what_is_reported_by_default_has_figures_of_its_own():
+    scored = replace(POINT, least_score=0.55, false_alarms_per_scan=1.5, intervals={})
+    card = replace(CARD, least_scores={"scratch": 0.55}, operating_points=(*CARD.operating_points, scored))
+    again = ModelCard.from_json(card.to_json())
+    assert (again.least_score("scratch"), again.least_score("dent")) == (0.55, 0.0)
+    (default,) = again.measured("scratch")
+    assert (default.least_score, default.false_alarms_per_scan) == (0.55, 1.5)
+    assert [point.false_alarms_per_scan for point in again.measured("scratch", 0.4)] == [3.5, 3.5]
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "no json", "[]", "{}", '{"name": "a"}', '{"name": "a", "kinds": "s"}', '{"name":"a","kinds":["s"],"new":1}',

@@ -359,3 +359,32 @@ def test_writing_fails_with_the_path_and_advice(found: Detections, tmp_path: Pat
     with pytest.raises(OutputError, match="is a file, not a folder"):
         getattr(found, write)(tmp_path / "file" / "x.json")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+class TestLeastScore:
+    def test_reports_what_scores_at_least_that(self) -> None:
+        everything = found_on(threshold=0.3)
+        scores = sorted({round(defect.score, 3) for defect in everything})
+        assert scores == [0.353, 0.549, 0.902]
+        assert list(found_on(threshold=0.3, least_score=0.5)) == [one for one in everything if one.score >= 0.5]
+        assert [one.kind for one in found_on(threshold=0.3, least_score={"scratch": 0.6})].count("dent") == 2
+        some = found_on(threshold=0.3, least_score={"scratch": 0.6})
+        assert some.least_scores == (("scratch", 0.6), ("dent", 0.0))
+        assert "threshold 0.3, scores from 0.6, inspected" in some.summary
+
+    def test_another_threshold_shows_all_that_it_outlines_unless_asked_otherwise(self) -> None:
+        strict = found_on(least_score=0.8)
+        assert [one.kind for one in strict] == ["dent", "scratch"]
+        assert list(strict.at(0.5)) == list(found_on())
+        assert list(strict.at(0.5, least_score=0.8)) == list(strict)
+        assert list(strict.at({"dent": 0.3})) == list(
+            found_on(threshold={"scratch": 0.5, "dent": 0.3}, least_score={"scratch": 0.8})
+        )
+        assert len(strict.at({"dent": 0.3}, least_score={"dent": 0.5})) == 2
+
+    @pytest.mark.parametrize("bad", [-0.1, 1.1, "0.5", float("nan"), {"hail": 0.5}, {"dent": 2}])
+    def test_nonsense_is_refused(self, bad: object) -> None:
+        with pytest.raises(OptionError, match="least_score"):
+            found_on(least_score=bad)
+        with pytest.raises(OptionError, match="least_score"):
+            found_on().at(0.5, least_score=bad)

@@ -274,3 +274,27 @@ def test_every_public_name_exists_and_knows_where_it_lives():
     assert set(sd.__all__) <= set(dir(sd))
     with pytest.raises(AttributeError):
         _ = sd.no_such_name
+
+
+def test_a_least_score_comes_from_the_card_and_gives_way_to_a_threshold(scratched):
+    scratched[150:160, 20:60] = (255, 0, 0)
+    kinds, thresholds = ("scratch", "dent"), {"scratch": 0.2, "dent": 0.2}
+    card = sd.ModelCard(
+        name="red", kinds=kinds, window_px=64, overlap_px=16, thresholds=thresholds, least_scores={"scratch": 0.95}
+    )
+
+    def look(windows):
+        red = np.where(windows[..., 0] > windows[..., 1], windows[..., 0].astype(np.float32) / 255 * 0.9, 0)
+        return np.stack([red, red], axis=1).astype(np.float32)
+
+    model = sd.FunctionPredictor(look, card=card)
+    assert {defect.kind for defect in sd.detect(scratched, model=model)} == {"dent"}
+    assert {defect.kind for defect in sd.detect(scratched, model=model, threshold=0.3)} == set(kinds)
+    assert {one.kind for one in sd.detect(scratched, model=model, threshold={"dent": 0.3})} == {"dent"}
+    assert {one.kind for one in sd.detect(scratched, model=model, threshold={"scratch": 0.3})} == set(kinds)
+    assert {one.kind for one in sd.detect(scratched, model=model, least_score=0)} == set(kinds)
+    assert not sd.detect(scratched, model=model, threshold=0.3, least_score=0.95)
+    assert {one.kind for one in sd.detect(scratched, model=model, least_score={"scratch": 0})} == set(kinds)
+    for bad in (-1, 2, "high", {"hail": 0.5}):
+        with pytest.raises(sd.OptionError, match="least_score"):
+            sd.detect(scratched, model=model, least_score=bad)

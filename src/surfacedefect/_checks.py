@@ -78,6 +78,22 @@ def check_thresholds(threshold: Any) -> None:
         expect(is_number(value) and 0 < value <= 1, name, value, "a number in (0, 1]")
 
 
+def checked_least_scores(least: Any, *, kinds: Sequence[str], known: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    """Return the least score of each kind, 0 where none is given; refuse what is out of [0, 1] and an unknown kind."""
+    check_least_scores(least)
+    given: Mapping[str, float] = least if isinstance(least, Mapping) else dict.fromkeys(kinds, least)
+    check_names("least_score", given, known=known)
+    return tuple((kind, float(given.get(kind, 0.0))) for kind in kinds)
+
+
+def check_least_scores(least: Any) -> None:
+    """Refuse a least score, or one of a mapping by kind, that is no number in [0, 1]."""
+    given = least.items() if isinstance(least, Mapping) else [("", least)]
+    for kind, value in given:
+        name = f"least_score of {kind!r}" if kind else "least_score"
+        expect(is_number(value) and 0 <= value <= 1, name, value, "a number in [0, 1]")
+
+
 def check_names(option: str, names: Iterable[str], *, known: Sequence[str]) -> None:
     """Refuse an option that names a kind which is not known."""
     if unknown := [name for name in names if name not in known]:

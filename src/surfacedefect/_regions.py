@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ def defects_of(
     probability_map: ProbabilityMap,
     thresholds: Sequence[tuple[str, float]],
     *,
+    least_scores: Mapping[str, float],
     least_area_px: float,
     simplify_px: float,
 ) -> tuple[Defect, ...]:
@@ -36,7 +37,7 @@ def defects_of(
             probability_map, kind, threshold=threshold, least_area_px=least_area_px, simplify_px=simplify_px
         )
     ]
-    return tuple(sorted(found, key=_rank))
+    return tuple(sorted((defect for defect in found if defect.score >= least_scores[defect.kind]), key=_rank))
 
 
 def unseen_in(probability_map: ProbabilityMap) -> list[Polygon]:

@@ -37,6 +37,8 @@ class OperatingPoint:
         What it was measured on, in words.
     intervals
         Ends of the 95 % interval of those of the four figures that have one: a bootstrap over cars.
+    least_score
+        Mean probability, in [0, 1], that a region needs to be reported; with 0 every region is.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class OperatingPoint:
     false_alarms_per_scan: float
     data: str
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    least_score: float = 0.0
 
     def __str__(self) -> str:
         """Say it in a line, intervals in brackets."""
@@ -84,6 +87,9 @@ class ModelCard:
         Default overlap of neighbouring windows, in px, in [0, window_px).
     thresholds
         Default threshold of each kind, in (0, 1].
+    least_scores
+        Smallest score of each kind that is reported by default, in [0, 1]: a defect is outlined at the threshold, which
+        fits its shape, and reported if its mean probability is high enough.
     least_area_px
         Smallest defect that is reported by default, in px.
     simplify_px
@@ -111,6 +117,7 @@ class ModelCard:
     window_px: int = 512
     overlap_px: int = 128
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    least_scores: Mapping[str, float] = field(default_factory=dict)
     least_area_px: float = 30.0
     simplify_px: float = 0.5
     edge: str = "shift"
@@ -138,10 +145,19 @@ class ModelCard:
         for kind, value in self.thresholds.items():
             if kind not in self.kinds or not 0 < value <= 1:
                 raise ModelError(f"card '{self.name}': threshold {value} of '{kind}'; expected a known kind and (0, 1]")
+        for kind, value in self.least_scores.items():
+            if kind not in self.kinds or not 0 <= value <= 1:
+                raise ModelError(
+                    f"card '{self.name}': least score {value} of '{kind}'; expected a known kind and [0, 1]"
+                )
 
     def threshold(self, kind: str) -> float:
         """Return the default threshold of `kind`, in (0, 1]; 0.5 where the card is silent."""
         return float(self.thresholds.get(kind, 0.5))
+
+    def least_score(self, kind: str) -> float:
+        """Return the smallest score of `kind` that is reported by default, in [0, 1]; 0 where the card is silent."""
+        return float(self.least_scores.get(kind, 0.0))
 
     def to_json(self) -> str:
         """Return the card as JSON text; an undefined figure is ``null``."""
@@ -159,7 +175,8 @@ class ModelCard:
         kind
             Damage kind.
         threshold
-            In (0, 1]; None takes the default of that kind. Points of up to 1/255 above it count, as maps are no finer.
+            In (0, 1], every region reported. Points of up to 1/255 above it count, as maps are no finer. None takes the
+            default of that kind, with its least score where it has one.
 
         Examples
         --------
@@ -169,7 +186,12 @@ class ModelCard:
         (1.5, ())
         """
         least = (self.threshold(kind) if threshold is None else threshold) - 1e-9
-        known = [p for p in self.operating_points if p.kind == kind and least <= p.threshold <= least + 1 / 255]
+        scored = self.least_score(kind) if threshold is None else 0.0
+        known = [
+            point
+            for point in self.operating_points
+            if point.kind == kind and point.least_score == scored and least <= point.threshold <= least + 1 / 255
+        ]
         return tuple(min(points, key=lambda point: point.threshold) for points in _curves(known))
 
     @classmethod
@@ -201,16 +223,18 @@ class ModelCard:
 
 
 def _curves(points: Iterable[OperatingPoint]) -> list[list[OperatingPoint]]:
-    """Put together what is known of one kind on one set of data."""
-    curves: dict[tuple[str, str], list[OperatingPoint]] = {}
+    """Put together what is known of one kind on one set of data, with one least score."""
+    curves: dict[tuple[str, str, float], list[OperatingPoint]] = {}
     for point in points:
-        curves.setdefault((point.kind, point.data), []).append(point)
+        curves.setdefault((point.kind, point.data, point.least_score), []).append(point)
     return list(curves.values())
 
 
 def _columns(points: Sequence[OperatingPoint]) -> dict[str, Any]:
     """Write the points of a curve as one list a figure; an interval as its two ends."""
     columns: dict[str, Any] = {"kind": points[0].kind, "data": points[0].data}
+    if points[0].least_score:
+        columns["least_score"] = points[0].least_score
     columns |= {name: [getattr(point, name) for point in points] for name in ("threshold", *_FIGURES)}
     for name in _FIGURES:
         if any(name in point.intervals for point in points):
@@ -220,7 +244,7 @@ def _columns(points: Sequence[OperatingPoint]) -> dict[str, Any]:
 
 def _points(columns: Mapping[str, Any]) -> Iterator[OperatingPoint]:
     """Read the points of a curve back."""
-    known = {"kind", "data", "threshold", *_FIGURES}
+    known = {"kind", "data", "least_score", "threshold", *_FIGURES}
     if unknown := set(columns) - known - {f"{name}_95" for name in _FIGURES}:
         raise KeyError(f"unknown entries {sorted(unknown)} of an operating curve")
     lists = {name: columns[name] for name in ("threshold", *_FIGURES)}
@@ -230,6 +254,7 @@ def _points(columns: Mapping[str, Any]) -> Iterator[OperatingPoint]:
         yield OperatingPoint(
             kind=columns["kind"],
             data=columns["data"],
+            least_score=float(columns.get("least_score", 0.0)),
             threshold=values["threshold"],
             **{name: math.nan if values[name] is None else values[name] for name in _FIGURES},
             intervals={name: tuple(ends) for name in _FIGURES if (ends := values.get(f"{name}_95")) is not None},

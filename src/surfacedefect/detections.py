@@ -16,7 +16,7 @@ from PIL import Image
 from shapely.geometry import MultiPolygon, Polygon
 
 from surfacedefect import _exports
-from surfacedefect._checks import check_names, checked_kinds, checked_thresholds
+from surfacedefect._checks import check_names, checked_kinds, checked_least_scores, checked_thresholds
 from surfacedefect._files import atomic_path, write_json, write_text
 from surfacedefect._regions import defects_of, unseen_in
 from surfacedefect._words import shortened
@@ -54,6 +54,8 @@ class Detections(Sequence[Defect]):
         Pairs of kind and the probability in (0, 1] from which a pixel counts as damaged, in the order of `kinds`.
     least_area_px, simplify_px
         Smallest region that counts, in square px; how far an outline may be moved to save corners, in px.
+    least_scores
+        Pairs of kind and the smallest score that is reported, in [0, 1], in the order of `kinds`.
 
     Examples
     --------
@@ -76,6 +78,7 @@ class Detections(Sequence[Defect]):
     thresholds: tuple[tuple[str, float], ...]
     least_area_px: float
     simplify_px: float
+    least_scores: tuple[tuple[str, float], ...]
 
     @classmethod
     def from_map(
@@ -87,6 +90,7 @@ class Detections(Sequence[Defect]):
         kinds: Sequence[str],
         least_area_px: float,
         simplify_px: float,
+        least_score: float | Mapping[str, float] = 0.0,
     ) -> Self:
         """Outline and measure the defects of a probability map.
 
@@ -102,6 +106,8 @@ class Detections(Sequence[Defect]):
             Which kinds of the map to look for, at least one.
         least_area_px, simplify_px
             See the attributes.
+        least_score
+            Smallest score that is reported, in [0, 1]: one for all kinds or one a kind.
 
         Raises
         ------
@@ -110,16 +116,28 @@ class Detections(Sequence[Defect]):
         """
         wanted = checked_kinds(kinds, known=probability_map.kinds)
         thresholds = checked_thresholds(threshold, kinds=wanted, known=probability_map.kinds)
-        ordered = defects_of(probability_map, thresholds, least_area_px=least_area_px, simplify_px=simplify_px)
-        return cls(ordered, probability_map, scan_reference, wanted, thresholds, least_area_px, simplify_px)
+        least = checked_least_scores(least_score, kinds=wanted, known=probability_map.kinds)
+        ordered = defects_of(
+            probability_map,
+            thresholds,
+            least_scores=dict(least),
+            least_area_px=least_area_px,
+            simplify_px=simplify_px,
+        )
+        return cls(ordered, probability_map, scan_reference, wanted, thresholds, least_area_px, simplify_px, least)
 
-    def at(self, threshold: float | Mapping[str, float]) -> Self:
+    def at(
+        self, threshold: float | Mapping[str, float], *, least_score: float | Mapping[str, float] | None = None
+    ) -> Self:
         """Outline the same map at another threshold, lower or higher; nothing is inspected again.
 
         Parameters
         ----------
         threshold
             Probability in (0, 1]: one for all kinds, or one for some kinds while the others stay.
+        least_score
+            Smallest score that is reported, in [0, 1]: one for all kinds, or one for some. None: 0 where a threshold is
+            given, so that all that it outlines is reported; the other kinds keep theirs.
 
         Returns
         -------
@@ -131,9 +149,13 @@ class Detections(Sequence[Defect]):
         OptionError
             A threshold is out of its range, or its kind was not looked for.
         """
+        kept: dict[str, float] = {}
         if isinstance(threshold, Mapping):
             check_names("threshold", threshold, known=self.kinds)
+            kept = {kind: least for kind, least in self.least_scores if kind not in threshold}
             threshold = {**dict(self.thresholds), **threshold}
+        if least_score is None or isinstance(least_score, Mapping):
+            least_score = {**kept, **(least_score or {})}
         return self.from_map(
             self.probability_map,
             scan_reference=self.scan,
@@ -141,6 +163,7 @@ class Detections(Sequence[Defect]):
             kinds=self.kinds,
             least_area_px=self.least_area_px,
             simplify_px=self.simplify_px,
+            least_score=least_score,
         )
 
     @overload
@@ -174,7 +197,9 @@ class Detections(Sequence[Defect]):
         # Rounded down: what is not complete must not be read as 100 %.
         percent = f"only {math.floor(1000 * self.coverage) / 10:g} % inspected"
         inspected = "inspected in full" if self.coverage >= 1 else percent
-        return f"{found}, threshold {self._threshold_text()}, {inspected}"
+        least = {value for _, value in self.least_scores if value}
+        scored = f", scores from {' / '.join(f'{value:g}' for value in sorted(least))}" if least else ""
+        return f"{found}, threshold {self._threshold_text()}{scored}, {inspected}"
 
     @property
     def polygons(self) -> list[Polygon]:

@@ -119,6 +119,7 @@ class Detector:
         self.predictor: Predictor = model
         self.options.kinds_for(model.card)
         self.options.thresholds_for(model.card)
+        self.options.least_scores_for(model.card)
         self.options.overlap_for(model.card)
 
     def __repr__(self) -> str:
@@ -157,6 +158,7 @@ class Detector:
                 scan_reference=opened,
                 threshold=options.thresholds_for(card),
                 kinds=options.kinds_for(card),
+                least_score=options.least_scores_for(card),
                 least_area_px=options.least_area_for(card),
                 simplify_px=card.simplify_px if options.simplify_px is None else options.simplify_px,
             )

@@ -5,9 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from surfacedefect._checks import check_thresholds, checked_kinds, checked_thresholds, expect, is_number, is_whole
+from surfacedefect._checks import (
+    check_least_scores,
+    check_thresholds,
+    checked_kinds,
+    checked_least_scores,
+    checked_thresholds,
+    expect,
+    is_number,
+    is_whole,
+)
 from surfacedefect.card import ModelCard
 
 MEBIBYTE = 2**20
@@ -22,6 +31,9 @@ class DetectOptions:
     ----------
     threshold
         Probability in (0, 1] from which a pixel counts as damaged; one for all kinds, or one a kind.
+    least_score
+        Mean probability, in [0, 1], that a defect needs to be reported; one for all kinds, or one a kind. None: as the
+        card says, but 0 for a kind whose `threshold` is given.
     mm_per_px
         Scale of the scan in mm; without it nothing is reported in millimetres.
     kinds
@@ -65,11 +77,14 @@ class DetectOptions:
     least_area_px: float | None = None
     simplify_px: float | None = None
     on_error: Literal["raise", "skip"] = "raise"
+    least_score: float | Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         """Check what can be checked without a predictor."""
         if self.threshold is not None:
             check_thresholds(self.threshold)
+        if self.least_score is not None:
+            check_least_scores(self.least_score)
         expect(
             self.mm_per_px is None or _is_positive(self.mm_per_px),
             "mm_per_px",
@@ -110,6 +125,14 @@ class DetectOptions:
         if isinstance(given, Mapping):
             given = {**{kind: card.threshold(kind) for kind in card.kinds}, **given}
         return dict(checked_thresholds(given, kinds=self.kinds_for(card), known=card.kinds))
+
+    def least_scores_for(self, card: ModelCard) -> dict[str, float]:
+        """Return the smallest score of each reported kind."""
+        chosen = self.threshold if isinstance(self.threshold, Mapping) else card.kinds if self.threshold else ()
+        given: Any = {kind: card.least_score(kind) for kind in card.kinds if kind not in chosen}
+        if self.least_score is not None:
+            given = {**given, **self.least_score} if isinstance(self.least_score, Mapping) else self.least_score
+        return dict(checked_least_scores(given, kinds=self.kinds_for(card), known=card.kinds))
 
     def least_area_for(self, card: ModelCard) -> float:
         """Return the smallest defect to report, in px."""

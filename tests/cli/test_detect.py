@@ -145,6 +145,8 @@ def test_options_reach_the_detector(run: Run, picture: Picture, tmp_path: Path, 
     assert kinds("--threshold", "0.9") == []
     assert kinds("--threshold", "dent=0.9") == ["scratch"]
     assert kinds("--least-area", "1000") == ["dent"]
+    assert kinds("--least-score", "1.0") == []
+    assert kinds("--least-score", "dent=1.0") == ["scratch"]
     assert kinds("--batch", "2", "--max-memory", "0", "--simplify", "1.5") == ["dent", "scratch"]
     kinds("--model", "other", "--runtime", "onnx", "--threads", "1", "--overlap", "0", "--max-pixels", "99999")
     assert loaded[-1] == {"model": "other", "runtime": "onnx", "threads": 1}

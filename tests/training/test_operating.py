@@ -16,10 +16,11 @@ from surfacedefect.training.operating import (
     SCAN_PX,
     THRESHOLDS,
     PictureScores,
-    default_threshold,
-    lowest_threshold,
+    default_points,
+    least_score,
     most_on,
     operating_points,
+    outline_threshold,
     score_pictures,
 )
 
@@ -70,7 +71,7 @@ def test_intervals_are_of_groups(detector):
 def counted(alarms, pixels=SCAN_PX):
     objects = ObjectCounts(1, 0, 0, 0, 0, 0, (0.2, 0.4, 0.6, 0.8), (0, 0, 0, 0), alarms)
     score = KindScore(0.5, PixelCounts(), LengthCounts(), objects, TileCounts())
-    return PictureScores({"scratch": [score]}, [None], pixels, "d")
+    return PictureScores({"scratch": [score]}, [None], pixels, "d", {"scratch": [score]})
 
 
 @pytest.mark.parametrize(
@@ -82,22 +83,43 @@ def counted(alarms, pixels=SCAN_PX):
         ((30, 30, 30, 30), 10, 0.8),
     ],
 )
-def test_the_default_threshold_keeps_within_its_limit(alarms, most, expected):
-    assert lowest_threshold("scratch", (counted(alarms), most)) == expected
+def test_the_least_score_keeps_within_its_limit(alarms, most, expected):
+    assert least_score("scratch", (counted(alarms), most)) == expected
 
 
-def test_the_default_threshold_keeps_within_every_limit():
-    assert lowest_threshold("scratch", (counted((9, 8, 7, 6)), 10), (counted((3, 2, 1, 0)), 1)) == 0.6
+def test_the_least_score_keeps_within_every_limit():
+    assert least_score("scratch", (counted((9, 8, 7, 6)), 10), (counted((3, 2, 1, 0)), 1)) == 0.6
     assert most_on(counted((0, 0, 0, 0), pixels=SCAN_PX // 4)) == 2.5
 
 
-def test_a_default_threshold_that_finds_next_to_nothing_is_not_taken(detector):
-    pictures = [scene(scratch=100, wrong=220), scene(scratch=120, wrong=0)]
-    scores = score_pictures(detector, pictures, data="d", thresholds=THRESHOLDS)
-    strict = lowest_threshold("scratch", (scores, 0))
-    assert 220 / 255 < strict < 222 / 255, "above the false alarm, and above every scratch"
-    assert round(255 * default_threshold("scratch", scores, (scores, 0))) == 100, "both found, one alarm borne"
-    assert round(255 * default_threshold("scratch", scores, (scores, 1))) == 1, "within the limit all along"
+def test_the_outline_threshold_is_that_of_the_best_pixel_f1(detector):
+    pictures = [scene(scratch=100, wrong=220, speck=0), scene(scratch=120, wrong=0, speck=0)]
+    scores = score_pictures(detector, pictures, data="d", thresholds=())
+    assert round(255 * outline_threshold("scratch", scores)) == 1, "all levels from 1 to 100 outline the same"
+    brighter = [scene(scratch=100, wrong=60, speck=0), scene(scratch=120, wrong=60, speck=0)]
+    scores = score_pictures(detector, brighter, data="d", thresholds=())
+    assert round(255 * outline_threshold("scratch", scores)) == 61, "just above what is wrong"
+
+
+def test_polygons_are_counted_from_every_score_on(detector):
+    pictures = [scene(scratch=200, wrong=150), scene(scratch=120, wrong=100)]
+    outline = {"scratch": 80 / 255}
+    scores = score_pictures(detector, pictures, data="d", thresholds=THRESHOLDS, outline=outline)
+    objects = scores.objects("scratch")
+    assert [objects.found_at[level - 1] for level in (119, 121, 199, 201)] == [2, 1, 1, 0]
+    assert [objects.false_alarms_at[level - 1] for level in (99, 101, 149, 151)] == [2, 1, 1, 0]
+    assert score_pictures(detector, pictures, data="d").outlined == {}
+
+    least = {"scratch": least_score("scratch", (scores, 1))}
+    assert round(255 * least["scratch"]) == 101, "just above the false alarm that is one too many"
+    (point,) = default_points(scores, thresholds=outline, least=least)
+    assert (point.threshold, point.least_score) == (80 / 255, least["scratch"])
+    assert (point.regions_found, point.false_alarms_per_scan, point.pixel_recall) == (1.0, 0.5, 1.0)
+    assert point.pixel_precision == pytest.approx(960 / (960 + 400), abs=1e-4), "of the pixels that are reported"
+
+    card = replace(CARD, thresholds=outline, least_scores=least)
+    looking = sd.Detector(sd.FunctionPredictor(detector.predictor, card=card))
+    assert [len(looking.detect(image)) for _, image in pictures] == [2, 1]
 
 
 def test_calibration_is_part_of_the_graph(tmp_path):

@@ -48,8 +48,8 @@ def split(text: str | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def thresholds(text: str | None) -> float | dict[str, float] | None:
-    """Read ``0.4`` or ``scratch=0.4,dent=0.6``.
+def by_kind(name: str, text: str | None) -> float | dict[str, float] | None:
+    """Read ``0.4`` or ``scratch=0.4,dent=0.6``; `name` is for the error.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def thresholds(text: str | None) -> float | dict[str, float] | None:
 
     Examples
     --------
-    >>> thresholds("0.4"), thresholds("scratch=0.4,dent=0.6")
+    >>> by_kind("threshold", "0.4"), by_kind("threshold", "scratch=0.4,dent=0.6")
     (0.4, {'scratch': 0.4, 'dent': 0.6})
     """
     if text is None:
@@ -70,7 +70,7 @@ def thresholds(text: str | None) -> float | dict[str, float] | None:
         return {kind.strip(): float(value) for kind, value in pairs}
     except ValueError as error:
         raise OptionError(
-            f"the threshold is '{text}'; expected a number such as 0.4, or one a kind: scratch=0.4,dent=0.6"
+            f"the {name} is '{text}'; expected a number such as 0.4, or one a kind: scratch=0.4,dent=0.6"
         ) from error
 
 

@@ -42,6 +42,13 @@ def detect(
             help="Probability that counts as damage: 0.4, or scratch=0.4,dent=0.6.", show_default=_options.MODELS_OWN
         ),
     ] = None,
+    least_score: Annotated[
+        str | None,
+        typer.Option(
+            help="Mean probability that a defect needs: 0.5, or scratch=0.5,dent=0.4.",
+            show_default=f"{_options.MODELS_OWN}; 0 with a threshold of yours",
+        ),
+    ] = None,
     mm_per_px: _options.MmPerPx = None,
     kinds: Annotated[str | None, typer.Option(help="Kinds to look for: scratch,dent.", show_default="all")] = None,
     model: _options.Model = "default",
@@ -71,7 +78,8 @@ def detect(
     paths = _scans.expand(scans)
     jobs = _jobs(paths, out=out, formats=_formats(formats))
     options = _options.detect_options(
-        threshold=_options.thresholds(threshold),
+        threshold=_options.by_kind("threshold", threshold),
+        least_score=_options.by_kind("least score", least_score),
         mm_per_px=mm_per_px,
         kinds=_options.split(kinds),
         overlap=overlap,

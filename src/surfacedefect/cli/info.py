@@ -60,12 +60,17 @@ def _summary(card: ModelCard) -> dict[str, Any]:
     return {name: value for name, value in whole.items() if name not in ("training", "calibration")}
 
 
+def _scored(card: ModelCard, kind: str) -> str:
+    least = card.least_score(kind)
+    return f" (score {least:.3g})" if least else ""
+
+
 def _print_card(name: str, card: ModelCard) -> None:
-    thresholds = ", ".join(f"{kind} from {card.threshold(kind):.3g}" for kind in card.kinds)
+    thresholds = ", ".join(f"{kind} from {card.threshold(kind):.3g}{_scored(card, kind)}" for kind in card.kinds)
     typer.echo(f"  {name} {card.version}: {thresholds}; window {card.window_px} px, overlap {card.overlap_px} px")
     if card.summary:
         typer.echo(f"    {card.summary}")
     if card.licence:
         typer.echo(f"    licence: {card.licence}")
     for point in (point for kind in card.kinds for point in card.measured(kind)):
-        typer.echo(f"    {point.kind} from {point.threshold:.3g}: {point}, on {point.data}")
+        typer.echo(f"    {point.kind} from {point.threshold:.3g}{_scored(card, point.kind)}: {point}, on {point.data}")

@@ -1,9 +1,9 @@
-"""What a model does at every threshold, measured on annotated pictures, and the threshold to use by default."""
+"""What a model does at every threshold, measured on annotated pictures, and what to report by default."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surfacedefect.card import OperatingPoint
-from surfacedefect.evaluation import KindScore, Protocol, bootstrap_bands, score_scan, truth_of
+from surfacedefect.detections import Detections
+from surfacedefect.evaluation import (
+    KindScore,
+    ObjectCounts,
+    Protocol,
+    bootstrap_bands,
+    bootstrap_intervals,
+    probabilities_of,
+    score_scan,
+    truth_of,
+)
 from surfacedefect.evaluation.objects import FROC_THRESHOLDS
 from surfacedefect.polygons import damaged_level
 
@@ -25,11 +35,7 @@ Floats = NDArray[np.float64]
 THRESHOLDS = tuple(math.floor(1e4 * level / 255) / 1e4 for level in range(1, 256))
 """Every level of a map, 1/255 to 1, rounded down so that it is that level and not the next."""
 MOST_FALSE_ALARMS = 10.0
-"""False alarms a scan that the default threshold allows."""
-LEAST_FOUND = 0.25
-"""Share of the true regions that a default threshold has to find, whatever its false alarms."""
-NEAR_BEST = 0.95
-"""Thresholds whose pixel F1 is at least this share of the highest are as good."""
+"""False alarms a scan that are reported by default, at most."""
 SCAN_PX = 4096 * 3072
 """Pixels of a scan, to count false alarms by where pictures are smaller."""
 
@@ -48,16 +54,25 @@ class PictureScores:
         Pixels of all pictures together.
     data
         What was measured on, in words.
+    outlined
+        As `kinds`, but objects are the polygons of a threshold, counted from each score on, and a pixel has the highest
+        score of the polygons over it; empty when nothing was outlined.
     """
 
     kinds: dict[str, list[KindScore]]
     groups: list[str | None]
     pixels: int
     data: str
+    outlined: dict[str, list[KindScore]]
 
     def total(self, kind: str) -> KindScore:
         """Add up the counts of all pictures."""
         first, *others = self.kinds[kind]
+        return sum(others, first)
+
+    def objects(self, kind: str) -> ObjectCounts:
+        """Add up the polygons of all pictures, from each score on."""
+        first, *others = (score.objects for score in self.outlined[kind])
         return sum(others, first)
 
 
@@ -68,6 +83,7 @@ def score_pictures(
     data: str,
     kinds: Sequence[str] | None = None,
     thresholds: Sequence[float] = FROC_THRESHOLDS,
+    outline: Mapping[str, float] | None = None,
 ) -> PictureScores:
     """Run a model over annotated pictures and count by the scoring protocol.
 
@@ -82,12 +98,15 @@ def score_pictures(
     kinds
         Kinds of the annotations; None for those of the model.
     thresholds
-        Where objects are counted.
+        Where objects are counted: blobs of the map at each, polygons from each score on.
+    outline
+        Threshold of each kind at which polygons are outlined; None for none.
     """
     card = detector.predictor.card
     predicted = card.kinds
     protocol = Protocol(least_predicted_px=max(math.ceil(detector.options.least_area_for(card)), 1))
     counts: dict[str, list[KindScore]] = {kind: [] for kind in predicted}
+    outlined: dict[str, list[KindScore]] = {kind: [] for kind in predicted if outline}
     groups, pixels = [], 0
     for record, picture in pictures:
         groups.append(record.group)
@@ -98,7 +117,16 @@ def score_pictures(
         score = score_scan(maps, truth, threshold=0.5, froc_thresholds=thresholds)
         for kind in predicted:
             counts[kind].append(score.kinds[kind])
-    return PictureScores(counts, groups, pixels, data)
+        if outline:
+            polygons = Detections.from_map(
+                found, scan_reference=None, threshold=outline, kinds=predicted,
+                least_area_px=detector.options.least_area_for(card), simplify_px=card.simplify_px,
+            )  # fmt: skip
+            drawn = probabilities_of(polygons, shape=(found.height, found.width), kinds=predicted)
+            score = score_scan(drawn, truth, threshold=0.5, polygons=polygons, froc_thresholds=thresholds)
+            for kind in predicted:
+                outlined[kind].append(score.kinds[kind])
+    return PictureScores(counts, groups, pixels, data, outlined)
 
 
 def operating_points(scores: PictureScores) -> tuple[OperatingPoint, ...]:
@@ -139,48 +167,76 @@ def figures(score: KindScore) -> dict[str, Floats]:
         }
 
 
-def lowest_threshold(kind: str, *limits: tuple[PictureScores, float]) -> float:
-    """Return the lowest threshold from which on false alarms stay within limits on several sets of pictures.
-
-    Parameters
-    ----------
-    kind
-        Damage kind.
-    limits
-        Scores of a set of pictures, each at the same thresholds, and the most false alarms on all of them together.
-
-    Returns
-    -------
-    float
-        In (0, 1]; the highest measured one when none keeps within the limits.
-    """
-    totals = [(scores.total(kind).objects, most) for scores, most in limits]
-    thresholds = totals[0][0].thresholds
-    allowed = np.all([np.asarray(counts.false_alarms_at) <= most for counts, most in totals], axis=0)
-    first = len(allowed) - int(np.argmin(np.append(allowed[::-1], False)))
-    return thresholds[min(first, len(thresholds) - 1)]
-
-
-def default_threshold(kind: str, scores: PictureScores, *limits: tuple[PictureScores, float]) -> float:
-    """Return the threshold to use by default: the lowest within the limits, unless it would find next to nothing.
+def outline_threshold(kind: str, scores: PictureScores) -> float:
+    """Return the threshold whose outlines fit the true ones best: that of the highest pixel F1, the lowest of equals.
 
     Parameters
     ----------
     kind
         Damage kind.
     scores
-        All validation pictures: where less than `LEAST_FOUND` of their regions would be found, the highest threshold
-        whose pixel F1 on them is nearly the best is taken instead, and its false alarms are borne.
-    limits
-        See `lowest_threshold`.
+        All validation pictures.
     """
-    threshold = lowest_threshold(kind, *limits)
-    total = scores.total(kind)
-    thresholds = total.objects.thresholds
-    if not total.objects.froc().recall[thresholds.index(threshold)] < LEAST_FOUND:  # nan: nothing is to be found
-        return threshold
-    f1 = np.nan_to_num([total.pixels.f1(each) for each in thresholds])
-    return max(each for each, near in zip(thresholds, f1 >= NEAR_BEST * f1.max(), strict=True) if near)
+    pixels = scores.total(kind).pixels
+    return max(THRESHOLDS, key=lambda threshold: (np.nan_to_num(pixels.f1(threshold)), -threshold))
+
+
+def least_score(kind: str, *limits: tuple[PictureScores, float]) -> float:
+    """Return the lowest score from which on false alarms stay within limits on several sets of pictures.
+
+    Parameters
+    ----------
+    kind
+        Damage kind.
+    limits
+        Scores of a set of pictures, their `outlined` at the same scores, and the most false alarms on all of them
+        together.
+
+    Returns
+    -------
+    float
+        In (0, 1]; the highest measured one when none keeps within the limits.
+    """
+    totals = [(scores.objects(kind), most) for scores, most in limits]
+    steps = totals[0][0].thresholds
+    allowed = np.all([np.asarray(counts.false_alarms_at) <= most for counts, most in totals], axis=0)
+    first = len(allowed) - int(np.argmin(np.append(allowed[::-1], False)))
+    return steps[min(first, len(steps) - 1)]
+
+
+def default_points(
+    scores: PictureScores, *, thresholds: Mapping[str, float], least: Mapping[str, float]
+) -> tuple[OperatingPoint, ...]:
+    """Return what is reported by default: outlined at the threshold, with at least the score.
+
+    Parameters
+    ----------
+    scores
+        Of a set of pictures, with what was `outlined` at these thresholds.
+    thresholds, least
+        Of every kind.
+    """
+    points = []
+    for kind, counts in scores.outlined.items():
+        number = THRESHOLDS.index(least[kind])
+
+        def reported(score: KindScore, number: int = number) -> dict[str, float]:
+            return {name: float(column[number]) for name, column in figures(score).items()}
+
+        values = reported(sum(counts[1:], counts[0]))
+        names = {name: (lambda score, name=name: reported(score)[name]) for name in values}
+        intervals = bootstrap_intervals(counts, scores.groups, metrics=names)
+        points.append(
+            OperatingPoint(
+                kind=kind,
+                threshold=thresholds[kind],
+                data=scores.data,
+                least_score=least[kind],
+                intervals={name: _rounded((ends.low, ends.high)) for name, ends in intervals.items() if ends},
+                **{name: float(np.round(value, 4)) for name, value in values.items()},
+            )
+        )
+    return tuple(points)
 
 
 def most_on(scores: PictureScores) -> float:

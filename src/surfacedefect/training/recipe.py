@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +15,8 @@ from surfacedefect.training.config import TileConfig, TrainingConfig
 from surfacedefect.training.pictures import TrainingPicture, read_pictures
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from surfacedefect.annotations import AnnotatedImage
@@ -110,6 +112,7 @@ def train_model(
     from surfacedefect.baselines import tile_card
     from surfacedefect.training.export import export_onnx
     from surfacedefect.training.loop import train
+    from surfacedefect.training.operating import most_on
 
     if out.suffix != ".onnx":
         raise TrainingError(f"the model would be written to '{out}'; expected a name that ends in .onnx")
@@ -146,7 +149,23 @@ def train_model(
     )
     if validation is None:
         return export_onnx(result.network, out, card=card)
-    return export_calibrated(result.network, out, card=card, validation=validation)[0]
+    card, _ = export_calibrated(result.network, out, card=card, validation=validation)
+    scores = score_outlined(card, out, validation.pictures(), data=validation.name)
+    return choose_scores(card, out, limits=[(scores, most_on(scores))], told=[scores])
+
+
+def score_outlined(
+    card: ModelCard,
+    weights: Path,
+    pictures: Iterable[tuple[AnnotatedImage, Path | NDArray[np.uint8]]],
+    *,
+    data: str,
+) -> PictureScores:
+    """Score a calibrated model at every threshold, and its polygons, outlined as its card says, from every score on."""
+    from surfacedefect.detector import Detector
+    from surfacedefect.training.operating import THRESHOLDS, score_pictures
+
+    return score_pictures(Detector(weights), pictures, data=data, thresholds=THRESHOLDS, outline=card.thresholds)
 
 
 def export_calibrated(
@@ -154,9 +173,7 @@ def export_calibrated(
 ) -> tuple[ModelCard, PictureScores]:
     """Export a U-Net, calibrate it, and measure it at every threshold on annotated pictures it has not learned from.
 
-    The default threshold of each kind is the lowest from which on it gives at most `operating.MOST_FALSE_ALARMS` false
-    alarms on as many pixels as a scan of 4096 x 3072 px has; see `operating.default_threshold` for when that finds
-    next to nothing.
+    Each kind is outlined at the threshold of its best pixel F1. The card has no least scores yet: see `choose_scores`.
 
     Parameters
     ----------
@@ -170,12 +187,35 @@ def export_calibrated(
     card, scores
         The card as written, and the scores behind it.
     """
-    from surfacedefect.training.operating import default_threshold, most_on, operating_points
+    from surfacedefect.training.operating import operating_points, outline_threshold
 
     summary = card.summary.replace(UNCALIBRATED, f"calibrated on {validation.name}")
     card, scores = _calibrated(network, out, card=card, summary=summary, validation=validation)
-    thresholds = {kind: default_threshold(kind, scores, (scores, most_on(scores))) for kind in card.kinds}
+    thresholds = {kind: outline_threshold(kind, scores) for kind in card.kinds}
     return finish_card(card, out, points=operating_points(scores), thresholds=thresholds), scores
+
+
+def choose_scores(
+    card: ModelCard, out: Path, *, limits: Sequence[tuple[PictureScores, float]], told: Sequence[PictureScores]
+) -> ModelCard:
+    """Choose the least score of each kind and write the card with it, and with what is reported then.
+
+    Parameters
+    ----------
+    card, out
+        As `export_calibrated` leaves them.
+    limits
+        Sets of pictures, outlined at the card's thresholds, and the most false alarms on each together: the lowest
+        score within all of them is taken, see `operating.least_score`.
+    told
+        Sets of pictures whose figures the card keeps.
+    """
+    from surfacedefect.training.operating import default_points, least_score
+
+    least = {kind: least_score(kind, *limits) for kind in card.kinds}
+    card = replace(card, least_scores=least)
+    points = [point for scores in told for point in default_points(scores, thresholds=card.thresholds, least=least)]
+    return finish_card(card, out, points=(*card.operating_points, *points), thresholds=dict(card.thresholds))
 
 
 def _calibrated(
