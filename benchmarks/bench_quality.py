@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,21 @@ import numpy as np
 from common import REAL_DATA, watched, write_result
 from numpy.typing import NDArray
 from quality_figures import draw_curves, print_table
-from validation_parts import photographs
+from validation_parts import photographs, ranked
 
 import surfacedefect as sd
 from surfacedefect._files import without_nan
 from surfacedefect.baselines import Deflectometry, TileClassifier
-from surfacedefect.evaluation import TOGETHER, ScanScore, Truth, prepare_truth, score_scan, summarise
+from surfacedefect.evaluation import (
+    TOGETHER,
+    KindScore,
+    ObjectCounts,
+    ScanScore,
+    Truth,
+    prepare_truth,
+    score_scan,
+    summarise,
+)
 from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, SyntheticConfig, preset, render_scan
 
 Scan = Path | NDArray[np.uint8]
@@ -146,20 +155,37 @@ def rendered(seed: int, plain: SyntheticConfig, fringe: SyntheticConfig) -> Iter
 
 
 def look(way: Method, shown: Shown) -> ScanScore:
-    """Let a method look at a picture, and score its map as pixels and tiles, its polygons as objects."""
+    """Let a method look at a picture; score its map as pixels and tiles, what it reports by default as objects.
 
-    def run() -> tuple[dict[str, NDArray[np.uint8]], sd.Detections, Mapping[str, float]]:
+    The FROC curve is of all its outlines, ranked by score.
+    """
+
+    def run() -> tuple[dict[str, NDArray[np.uint8]], sd.Detections]:
         found = way.of(shown.scan).detect(shown.scan)
-        return {kind: found.probability_map.read(kind) for kind in found.kinds}, found, dict(found.thresholds)
+        return {kind: found.probability_map.read(kind) for kind in found.kinds}, found
 
-    (maps, found, thresholds), seconds, peak_mib = watched(run)
-    thresholds[TOGETHER] = min(thresholds.values())
+    (maps, found), seconds, peak_mib = watched(run)
+    thresholds = dict(found.thresholds)
+    outlines = ranked(found.at(thresholds), shown.truth)
     known = {kind: values for kind, values in maps.items() if kind in (*shown.truth.kinds, TOGETHER)}
-    polygons = [one for one in found if one.kind in known]
-    return score_scan(
-        known, shown.truth, threshold=thresholds, polygons=polygons, group=shown.group, seconds=seconds,
+    score = score_scan(
+        known,
+        shown.truth,
+        threshold={**thresholds, TOGETHER: min(thresholds[kind] for kind in known)},
+        polygons=[one for one in found if one.kind in known],
+        group=shown.group,
+        seconds=seconds,
         peak_mib=peak_mib,
-    )  # fmt: skip
+        froc_thresholds=(),
+    )
+    kinds = {kind: with_curve(of, outlines[kind]) for kind, of in score.kinds.items()}
+    return replace(score, kinds=kinds)
+
+
+def with_curve(score: KindScore, outlines: ObjectCounts) -> KindScore:
+    """Put the curve of all outlines beside the counts of those that are reported."""
+    curve = {name: getattr(outlines, name) for name in ("thresholds", "found_at", "false_alarms_at")}
+    return replace(score, objects=replace(score.objects, **curve))
 
 
 if __name__ == "__main__":

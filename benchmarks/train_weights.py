@@ -25,11 +25,12 @@ from surfacedefect.training.recipe import AnnotatedFolder, followed_pictures
 FOLDER = ROOT / "runs"
 STEPS_USED = {"second": 500, "fourth": 900}
 """Of runs that were stopped before their end, at which step the next one began with their weights."""
-FOLLOWED = "ap_scratch/panels"
+FOLLOWED, TILES_FOLLOWED = "ap_scratch/panels", "ap_tile"
 PANELS = {
     "ap_scratch": "validation pictures together",
     "ap_scratch/panels": "close-ups of paint",
     "ap_scratch/photos4k": "the 4K photo",
+    TILES_FOLLOWED: "tiles of all of these",
 }
 
 
@@ -171,30 +172,38 @@ def _differences(config: TrainingConfig) -> dict[str, object]:
 
 
 def _draw(rows: dict[str, dict]) -> None:
-    """Draw the curves over all steps since ImageNet. The first two runs were followed on other pictures: left out."""
+    """Draw the curves over all steps since the start. The first two runs were followed on other pictures: left out."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4))
+    figure, axes = plt.subplots(1, 4, figsize=(16, 4))
     for axis, (key, title) in zip(axes, PANELS.items(), strict=True):
         for number, (name, row) in enumerate(rows.items()):
             seen = [
-                (_before(name, rows) + record["step"], record[key]) for record in row["history"] if FOLLOWED in record
+                (_before(name, rows, key) + record["step"], record[key])
+                for record in row["history"]
+                if key in record and (FOLLOWED in record or key == TILES_FOLLOWED)
             ]
             if seen:
-                axis.plot(*zip(*seen, strict=True), marker="o", markersize=3, label=name, color=f"C{number}")
-        axis.set(title=title, xlabel="steps since ImageNet")
+                axis.plot(*zip(*seen, strict=True), marker="o", markersize=3, label=name, color=f"C{number % 10}")
+        axis.set(
+            title=title, xlabel="steps of the tile classifier" if key == TILES_FOLLOWED else "steps since ImageNet"
+        )
         axis.set_ylim(0, None)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("average precision of scratch pixels")
-    axes[0].legend(fontsize=8)
+    axes[-1].set_ylabel("average precision of tiles")
+    for axis in (axes[0], axes[-1]):
+        axis.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(RESULTS / "training.png", dpi=90)
 
 
-def _before(name: str, rows: dict[str, dict]) -> int:
-    """Count the steps of the runs that a run builds upon."""
+def _before(name: str, rows: dict[str, dict], key: str) -> int:
+    """Count the steps of the runs that a run builds upon, as far as they were followed by this figure."""
     start = rows[name]["start"]
-    return 0 if start is None else STEPS_USED.get(start, rows[start]["history"][-1]["step"]) + _before(start, rows)
+    if start is None or key not in rows[start]["history"][-1]:
+        return 0
+    return STEPS_USED.get(start, rows[start]["history"][-1]["step"]) + _before(start, rows, key)
 
 
 def folder(name: str) -> AnnotatedFolder:

@@ -45,7 +45,7 @@ def draw_scores(
         pixels.plot(curve.recall, curve.precision, **style)
     froc.axvline(alarms, color="#999999", linestyle=":", linewidth=1)
     froc.set(xscale="log", xlim=(0.1, None), ylim=(0, 1.02), xlabel="at most so many false alarms a scan")
-    froc.set(ylabel="share of true scratches found", title="Scratches found (dot: polygons as shipped)")
+    froc.set(ylabel="share of true scratches found", title="Scratches found, by score (dot: by default)")
     pixels.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision", title="Pixels of scratches")
     draw_bars(bars, parts, drawn, asked=tile_asked)
     for axis in (froc, pixels):
@@ -57,8 +57,8 @@ def draw_scores(
 
 
 def best_recall(part: Part) -> tuple[np.ndarray, np.ndarray]:
-    """Give recall against false alarms from the highest threshold down to that of most alarms; 0.1 stands for fewer."""
-    curve = part.blobs.froc()
+    """Give recall against false alarms from the highest score down to that of most alarms; 0.1 stands for fewer."""
+    curve = part.ranked[SCRATCH].froc()
     most = int(np.argmax(curve.false_alarms_per_scan))
     alarms, recall = curve.false_alarms_per_scan[most:][::-1], curve.recall[most:][::-1]
     return np.maximum(np.maximum.accumulate(alarms), 0.1), np.maximum.accumulate(recall)

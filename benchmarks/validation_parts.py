@@ -33,13 +33,11 @@ from surfacedefect.evaluation import (
     summarise,
     truth_of,
 )
-from surfacedefect.evaluation.objects import judge_map
+from surfacedefect.evaluation.objects import judge_map, objects_from_polygons
 from surfacedefect.synthetic import SyntheticConfig, render_scan
 
-SCORES = tuple(round(0.05 * step, 2) for step in range(1, 20))
-"""Scores of the polygons, for the FROC curve of what is reported at the default thresholds."""
 STEPS = tuple(round(0.01 * step, 2) for step in range(1, 101))
-"""Thresholds of the map, for what the map would give at any other operating point."""
+"""Thresholds of the map, and least scores of the polygons, for what any other operating point would give."""
 SCRATCH = "scratch"
 
 
@@ -80,9 +78,11 @@ class Looked:
     Attributes
     ----------
     score
-        The U-Net's: its polygons at the default thresholds as objects, its map as pixels and tiles.
+        The U-Net's: the polygons that it reports by default as objects, its map as pixels and tiles.
     polygons
         How many polygons of any kind, wherever they lie.
+    ranked
+        For every kind all polygons at the default threshold, counted from each of `STEPS` on as the least score.
     blobs, lengths
         Scratches in its map at each of `STEPS`: regions found and false alarms, and length met.
     rival
@@ -91,6 +91,7 @@ class Looked:
 
     score: ScanScore
     polygons: int
+    ranked: dict[str, ObjectCounts]
     blobs: ObjectCounts
     lengths: tuple[LengthCounts, ...]
     rival: ScanScore | None
@@ -111,10 +112,25 @@ def look(picture: Picture, detector: sd.Detector, tiles: sd.Detector | None) -> 
         polygons=found,
         group=picture.group,
         seconds=seconds,
-        froc_thresholds=SCORES,
+        froc_thresholds=(),
     )
     blobs, lengths = at_every_step(maps[SCRATCH], picture.truth)
-    return Looked(score, len(found), blobs, lengths, None if tiles is None else look_at_tiles(picture, tiles))
+    rival = None if tiles is None else look_at_tiles(picture, tiles)
+    return Looked(score, len(found), ranked(found, picture.truth), blobs, lengths, rival)
+
+
+def ranked(found: sd.Detections, truth: Truth) -> dict[str, ObjectCounts]:
+    """Judge all outlines at the default thresholds, whatever their score, from each of `STEPS` on."""
+    outlines = found.at(dict(found.thresholds))
+    return {
+        kind: objects_from_polygons(
+            [one for one in outlines if kind in (one.kind, TOGETHER)],
+            truth.views[kind],
+            froc_thresholds=STEPS,
+            protocol=truth.protocol,
+        )
+        for kind in {*found.kinds, TOGETHER} & truth.views.keys()
+    }
 
 
 def look_at_tiles(picture: Picture, tiles: sd.Detector) -> ScanScore:
@@ -153,6 +169,7 @@ class Part:
     looked: Sequence[Looked]
     report: Report
     rival: Report | None
+    ranked: dict[str, ObjectCounts]
     blobs: ObjectCounts
     lengths: Sequence[LengthCounts]
 
@@ -164,6 +181,7 @@ class Part:
             looked,
             report=summarise([one.score for one in looked]),
             rival=summarise(rivals) if rivals else None,
+            ranked={kind: reduce(add, (one.ranked[kind] for one in looked)) for kind in looked[0].ranked},
             blobs=reduce(add, (one.blobs for one in looked)),
             lengths=[reduce(add, step) for step in zip(*(one.lengths for one in looked), strict=True)],
         )

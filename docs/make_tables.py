@@ -57,6 +57,7 @@ def tables(result: Mapping[str, Any]) -> dict[str, list[str]]:
         "scratches": table("scratch", {part: reports[part] for part in SHORT if part in reports}),
         "scratches in full": table("scratch", reports, intervals=True),
         "dents": table("dent", {part: one for part, one in reports.items() if has(one, "dent")}, intervals=True),
+        "ranked": ranked(result["scratch_recall_at_10_false_alarms"]),
         "tiles": tiles(result),
         "asked": asked(result["must_hold"]) if "must_hold" in result else [],
     }
@@ -72,6 +73,16 @@ def table(kind: str, reports: Mapping[str, Any], *, intervals: bool = False) -> 
         metrics = report["kinds"][kind]["metrics"]
         cells = [cell(metrics[name], form, intervals=intervals) for name, form in COLUMNS.values()]
         lines.append(f"| {PARTS[part]} | {report['scans']} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def ranked(parts: Mapping[str, Any]) -> list[str]:
+    """Return what is found of the scratches at ten false alarms a picture, by score and by one threshold."""
+    lines = ["| scratches found on | outlined, then ranked by score | one threshold |", "| --- | --- | --- |"]
+    for part, best in parts.items():
+        if part in PARTS and best["value"] is not None:
+            both = (cell(one, ".2f", intervals=True) for one in (best, best["one_threshold"]))
+            lines.append(f"| {PARTS[part]} | {' | '.join(both)} |")
     return lines
 
 
