@@ -78,7 +78,7 @@ RUNS = {
     "loss-centre-line-dice": Run(replace(THIRD, loss="centre-line-dice"), "second", "three losses on equal terms"),
     "fourth": Run(FOURTH, "loss-bce-dice", "false alarms judged by eye: clean ones seen often, doubt ignored"),
     "fifth": Run(FIFTH, "fourth", "paint that mirrors pieces of other pictures; the fourth was stopped at step 900"),
-    "sixth": Run(SIXTH, "fifth", "much of the rendered paint mirrors random shapes, a third of it is undamaged"),
+    "sixth": Run(SIXTH, "fifth", "not shipped: much of the rendered paint mirrors random shapes, a third is undamaged"),
     "tiles-imagenet": Run(TILES, None, "the tile classifier, from ImageNet"),
     "tiles-u-net": Run(TILES, "fifth", "the tile classifier, from the encoder of the U-Net"),
     "tiles": Run(LONG_TILES, "tiles-u-net", "goes on; much of the rendered paint mirrors random shapes"),

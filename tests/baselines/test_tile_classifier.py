@@ -214,3 +214,19 @@ def test_the_subpackage_loads_no_engine():
     code = "import sys, surfacedefect as sd; sd.baselines.TileClassifier; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {name.split(".")[0] for name in modules} & {"torch", "onnxruntime", "skimage", "scipy", "rasterio"}
+
+
+def test_the_shipped_classifier_looks_at_a_scan():
+    from surfacedefect.runtimes import shipped_models
+
+    if "tile-lite0" not in shipped_models():
+        pytest.skip("the shipped weights are not here")
+    tiles = sd.baselines.TileClassifier.load()
+    assert (tiles.card.kinds, tiles.card.window_px, tiles.card.licence) == (("damage",), 300, "Apache-2.0")
+    scan = np.full((600, 620, 3), 90, np.uint8)
+    rng = np.random.default_rng(0)
+    scan = np.clip(scan + rng.normal(0, 3, scan.shape), 0, 255).astype(np.uint8)
+    found = sd.Detector(tiles).probability_map(scan).read("damage")
+    assert found.shape == (600, 620)
+    assert (found[:300, :300] == found[0, 0]).all() and found.max() < 255 * tiles.card.threshold("damage")
+    assert sd.Detector("tile-lite0").probability_map(scan).read("damage").tobytes() == found.tobytes()

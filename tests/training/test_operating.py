@@ -17,6 +17,7 @@ from surfacedefect.training.operating import (
     THRESHOLDS,
     PictureScores,
     default_points,
+    default_score,
     least_score,
     most_on,
     operating_points,
@@ -120,6 +121,20 @@ def test_polygons_are_counted_from_every_score_on(detector):
     card = replace(CARD, thresholds=outline, least_scores=least)
     looking = sd.Detector(sd.FunctionPredictor(detector.predictor, card=card))
     assert [len(looking.detect(image)) for _, image in pictures] == [2, 1]
+
+
+def test_a_limit_that_leaves_next_to_nothing_gives_way_to_the_first():
+    def outlined(found, alarms):
+        objects = ObjectCounts(1, 10, 0, 0, 0, 0, (0.2, 0.4, 0.6, 0.8), found, alarms)
+        score = KindScore(0.5, PixelCounts(), LengthCounts(), objects, TileCounts())
+        return PictureScores({}, [None], SCAN_PX, "d", {"scratch": [score]})
+
+    valid, clean = outlined((9, 6, 3, 1), (30, 9, 4, 0)), outlined((0, 0, 0, 0), (9, 5, 2, 1))
+    assert default_score("scratch", valid, (valid, 10)) == 0.4
+    assert default_score("scratch", valid, (valid, 10), (clean, 2)) == 0.6, "three of ten are enough"
+    assert default_score("scratch", valid, (valid, 10), (clean, 1)) == 0.4, "one of ten is not"
+    nothing = outlined((0, 0, 0, 0), (0, 0, 0, 0))
+    assert default_score("scratch", nothing, (valid, 10), (clean, 1)) == 0.4
 
 
 def test_calibration_is_part_of_the_graph(tmp_path):

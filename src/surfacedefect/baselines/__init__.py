@@ -9,6 +9,24 @@
 
 from __future__ import annotations
 
+from surfacedefect.baselines.deflectometry import (
+    Deflectometry,
+    FringeGeometry,
+    FringeNoise,
+    SlopeField,
+    deflectometry_card,
+    slope_field,
+)
 from surfacedefect.baselines.tile_classifier import TILE_PX, TileClassifier, tile_card
 
-__all__ = ["TILE_PX", "TileClassifier", "tile_card"]
+__all__ = [
+    "TILE_PX",
+    "Deflectometry",
+    "FringeGeometry",
+    "FringeNoise",
+    "SlopeField",
+    "TileClassifier",
+    "deflectometry_card",
+    "slope_field",
+    "tile_card",
+]

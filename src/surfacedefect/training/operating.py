@@ -36,6 +36,8 @@ THRESHOLDS = tuple(math.floor(1e4 * level / 255) / 1e4 for level in range(1, 256
 """Every level of a map, 1/255 to 1, rounded down so that it is that level and not the next."""
 MOST_FALSE_ALARMS = 10.0
 """False alarms a scan that are reported by default, at most."""
+LEAST_FOUND = 0.25
+"""Share of the true regions that has to be reported by default, as far as the first limit allows."""
 SCAN_PX = 4096 * 3072
 """Pixels of a scan, to count false alarms by where pictures are smaller."""
 
@@ -202,6 +204,27 @@ def least_score(kind: str, *limits: tuple[PictureScores, float]) -> float:
     allowed = np.all([np.asarray(counts.false_alarms_at) <= most for counts, most in totals], axis=0)
     first = len(allowed) - int(np.argmin(np.append(allowed[::-1], False)))
     return steps[min(first, len(steps) - 1)]
+
+
+def default_score(kind: str, scores: PictureScores, *limits: tuple[PictureScores, float]) -> float:
+    """Return the score to report from by default: the lowest within the limits, unless it would find next to nothing.
+
+    Parameters
+    ----------
+    kind
+        Damage kind.
+    scores
+        All validation pictures: where less than `LEAST_FOUND` of their regions would be found, the last limit is left
+        out, and then the one before it; the first one always holds.
+    limits
+        See `least_score`, the one that matters most first.
+    """
+    objects = scores.objects(kind)
+    chosen = least_score(kind, *limits)
+    found = objects.froc().recall[objects.thresholds.index(chosen)]
+    if len(limits) > 1 and found < LEAST_FOUND:  # nan: there is nothing to be found
+        return default_score(kind, scores, *limits[:-1])
+    return chosen
 
 
 def default_points(

@@ -206,13 +206,13 @@ def choose_scores(
         As `export_calibrated` leaves them.
     limits
         Sets of pictures, outlined at the card's thresholds, and the most false alarms on each together: the lowest
-        score within all of them is taken, see `operating.least_score`.
+        score within all of them is taken, unless it finds next to nothing; see `operating.default_score`.
     told
-        Sets of pictures whose figures the card keeps.
+        Sets of pictures whose figures the card keeps, all validation pictures first.
     """
-    from surfacedefect.training.operating import default_points, least_score
+    from surfacedefect.training.operating import default_points, default_score
 
-    least = {kind: least_score(kind, *limits) for kind in card.kinds}
+    least = {kind: default_score(kind, told[0], *limits) for kind in card.kinds}
     card = replace(card, least_scores=least)
     points = [point for scores in told for point in default_points(scores, thresholds=card.thresholds, least=least)]
     return finish_card(card, out, points=(*card.operating_points, *points), thresholds=dict(card.thresholds))
