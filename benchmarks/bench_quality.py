@@ -27,7 +27,7 @@ from validation_parts import photographs, ranked
 
 import surfacedefect as sd
 from surfacedefect._files import without_nan
-from surfacedefect.baselines import Deflectometry, TileClassifier
+from surfacedefect.baselines import Deflectometry, FringeGeometry, TileClassifier
 from surfacedefect.evaluation import (
     TOGETHER,
     KindScore,
@@ -43,6 +43,7 @@ from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, SyntheticConfig, prese
 Scan = Path | NDArray[np.uint8]
 DAYLIGHT = {"dark room": 0.0, "lit hall": 0.2, "full sun": 10.0}
 ALL, RENDERED, DENTS = "valid/all", "rendered", "dents"
+PLAIN, FRINGES = preset("bench-v1"), preset("bench-v1-fringe")
 QUICK_PX = {"width": 1280, "height": 960}
 """Size of the rendered scans with --quick."""
 
@@ -109,8 +110,21 @@ def methods() -> list[Method]:
         Method("U-Net", lambda scan: net, model=net),
         Method("tile classifier", lambda scan: plain, tells_dents=False, model=plain),
         Method("dense tile classifier", lambda scan: dense, tells_dents=False, model=dense),
-        Method("deflectometry", lambda scan: sd.Detector(Deflectometry.of(scan)), fringes=True),
+        Method("deflectometry", fitted, fringes=True),
     ]
+
+
+def fitted(scan: Scan) -> sd.Detector:
+    """Return deflectometry with the noise of this scan; it is told how the picture was taken, as its user would."""
+    fringe = FRINGES.fringe
+    geometry = FringeGeometry(
+        mm_per_px=FRINGES.mm_per_px,
+        period_mm=fringe.period_mm,
+        screen_mm=fringe.distance_mm,
+        camera_mm=FRINGES.distance_mm,
+        pattern=fringe.pattern,
+    )
+    return sd.Detector(Deflectometry.fitted(scan, geometry))
 
 
 def described(way: Method) -> dict[str, Any]:
@@ -129,7 +143,7 @@ def pictures(arguments: argparse.Namespace) -> Iterator[Shown]:
     else:
         print("real pictures skipped: set SURFACEDEFECT_REAL_DATA")
     size = QUICK_PX if arguments.quick else {}
-    plain, fringe = (replace(preset(name), **size) for name in ("bench-v1", "bench-v1-fringe"))
+    plain, fringe = (replace(config, **size) for config in (PLAIN, FRINGES))
     for seed in range(FIRST_BENCHMARK_SEED, FIRST_BENCHMARK_SEED + arguments.scans):
         yield from rendered(seed, plain, fringe)
 

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -44,7 +45,9 @@ def write_result(name: str, result: dict[str, Any]) -> Path:
     """Write ``benchmarks/results/NAME.json`` and say where."""
     path = RESULTS / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps({"machine": machine(), **result}, indent=1)
+    flat = re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text)
+    path.write_text(flat + "\n", encoding="utf-8")
     print(path.relative_to(ROOT))
     return path
 

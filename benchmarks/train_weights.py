@@ -23,8 +23,8 @@ from surfacedefect.training.loop import load_average, task_of, train
 from surfacedefect.training.recipe import AnnotatedFolder, followed_pictures
 
 FOLDER = ROOT / "runs"
-STEPS_USED = {"second": 500, "fourth": 900}
-"""Of runs that were stopped before their end, at which step the next one began with their weights."""
+STEPS_USED = {"second": 500, "fourth": 900, "sixth": 930}
+"""Runs that were stopped before their end, and at which step."""
 FOLLOWED, TILES_FOLLOWED = "ap_scratch/panels", "ap_tile"
 PANELS = {
     "ap_scratch": "validation pictures together",
@@ -199,9 +199,9 @@ def _draw(rows: dict[str, dict]) -> None:
 
 
 def _before(name: str, rows: dict[str, dict], key: str) -> int:
-    """Count the steps of the runs that a run builds upon, as far as they were followed by this figure."""
+    """Count the steps of the runs that a run builds upon; for the tile classifier those of its own kind."""
     start = rows[name]["start"]
-    if start is None or key not in rows[start]["history"][-1]:
+    if start is None or (key == TILES_FOLLOWED and key not in rows[start]["history"][-1]):
         return 0
     return STEPS_USED.get(start, rows[start]["history"][-1]["step"]) + _before(start, rows, key)
 

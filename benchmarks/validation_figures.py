@@ -87,7 +87,7 @@ def draw_reliability(curves: Mapping[str, Any], path: Path, *, names: Mapping[st
     """Draw, a kind each, the share of damaged pixels against the probability that was said."""
     drawn = {part: label for part, label in names.items() if part in curves}
     kinds = next(iter(curves.values()))
-    figure, axes = plt.subplots(1, len(kinds), figsize=(5 * len(kinds), 5.4), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(1, len(kinds), figsize=(5 * len(kinds), 6), layout="constrained", squeeze=False)
     for axis, kind in zip(axes[0], kinds, strict=True):
         axis.plot([0, 1], [0, 1], color="#999999", linestyle=":", linewidth=1, label="as said")
         for (part, label), colour in zip(drawn.items(), COLOURS, strict=False):
@@ -95,7 +95,7 @@ def draw_reliability(curves: Mapping[str, Any], path: Path, *, names: Mapping[st
             enough = np.asarray(curve["pixels"]) >= FEWEST_PIXELS
             said, true = (np.asarray(curve[name])[enough] for name in ("said", "true"))
             axis.plot(said, true, marker="o", markersize=4, color=colour, label=label)
-        axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=kind)
+        axis.set(xlim=(0, 1), ylim=(0, 1.01), box_aspect=1, title=kind)
         axis.set(xlabel="probability that was said", ylabel="share that is damaged")
         axis.grid(alpha=0.3)
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower left", ncols=4, frameon=False)

@@ -16,7 +16,7 @@ from surfacedefect.baselines._fringes import (
     Wave,
     demodulated,
     shrunk,
-    turning_smoothed,
+    turning,
     usual,
     without_fringes,
 )
@@ -180,7 +180,7 @@ def slope_field(image: NDArray[np.uint8], geometry: FringeGeometry) -> SlopeFiel
     phases = {wave.axis: _unwrapped(wave, outside) for wave in fringes.waves}
     slopes = {axis: _slope(phase, axis, outside, geometry, grid) for axis, phase in phases.items()}
     sigma = _WIDTH * geometry.dent_mm[0] / grid.mm_per_px
-    bends = [geometry.curvature_per_mm(turning_smoothed(wave, [sigma])[0], grid) for wave in fringes.waves]
+    bends = [geometry.curvature_per_mm(turning(wave, sigma)[0], grid) for wave in fringes.waves]
     swing = np.sum([np.abs(wave.amplitude) for wave in fringes.waves], axis=0)
     return SlopeField(
         phases.get(1), phases.get(0), slopes.get(1), slopes.get(0), np.sum(bends, axis=0, dtype=np.float32),

@@ -26,7 +26,7 @@ nanometer to meter", in Digital Holography and Three-Dimensional Imaging (2008).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -39,7 +39,7 @@ from surfacedefect.baselines._fringes import (
     Fringes,
     Grid,
     lines_across,
-    turning_smoothed,
+    turning,
     usual,
     without_fringes,
 )
@@ -301,7 +301,7 @@ class _Signs:
     @classmethod
     def of(cls, fringes: Fringes, geometry: FringeGeometry, grid: Grid) -> Self:
         sigmas = [width * geometry.dent_mm[0] / grid.mm_per_px for width in _WIDTHS]
-        waves = [turning_smoothed(wave, sigmas) for wave in fringes.waves]
+        waves = [turning(wave, *sigmas) for wave in fringes.waves]
         bent = np.asarray(
             [geometry.curvature_per_mm(np.sum(rates, axis=0), grid) for rates in zip(*waves, strict=True)]
         )
@@ -322,7 +322,7 @@ class _Signs:
         return np.where(outside | lines, 0, z.clip(0)).astype(np.float32)
 
 
-def _noise_of(samples: Sequence[_Signs] | Iterator[_Signs]) -> FringeNoise:
+def _noise_of(samples: Iterable[_Signs]) -> FringeNoise:
     """Pool the medians of some pictures, each without its places without fringes."""
     energies, broken, curvature = [], [], []
     for signs in samples:
