@@ -180,7 +180,7 @@ def test_the_command_makes_a_model_that_detect_takes(coco, tmp_path, tiny_weight
     card = sd.ModelCard.from_json(out.with_suffix(".json").read_text())
     assert card.training["pictures"] == {"own": 2}
     assert {point.kind for point in card.operating_points} == {"scratch", "dent"}
-    assert len(card.operating_points) == 2 * 255
+    assert len(card.operating_points) == 2 * (255 + 1), "every threshold, and what is reported by default"
     assert set(card.calibration) == set(card.thresholds) == {"scratch", "dent"}
     assert card.calibration["dent"] == {"slope": 1.0, "offset": 0.0}, "without dents there is nothing to learn from"
     assert card.training["recipe"]["loss"] == "focal-tversky"

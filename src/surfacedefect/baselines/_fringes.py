@@ -33,28 +33,36 @@ _USUAL = 0.75  # quantile
 _DEMODULATE = 0.5  # periods, standard deviation of the low pass
 _BACKGROUND = 0.6
 _STICKS_OUT = 1.2  # standard deviations of the fringes
-_ENERGY_MM, _BROKEN_MM = 10.0, 2.0  # standard deviations of the blurs
+# lengths below are in diameters of the smallest dent
+_AROUND, _BROKEN = 1.0, 0.2  # standard deviations of the blurs
 _FAINT = 0.25  # share of the usual fringe energy under which there are no fringes
-_BESIDE_MM = 8.0  # around such places
+_BESIDE = 0.8  # left out around such places
+_JOIN, _THICK = 0.4, 0.8  # gaps closed in a line, and half the width from which a place on it is no line
 
 
 @dataclass(frozen=True)
 class Grid:
     """The coarse grid: its scale, how many px of the scan one of its own is long, and the fringes on a flat panel.
 
-    ``axes`` are those along which the pattern's intensity varies: 1 = x, 0 = y.
+    ``axes`` are those along which the pattern's intensity varies: 1 = x, 0 = y. ``dent_px`` is the diameter of the
+    smallest dent.
     """
 
     mm_per_px: float
     step: int
     period_px: float
+    dent_px: float
     axes: tuple[int, ...]
 
     @classmethod
-    def of(cls, *, mm_per_px: float, period_px: float, axes: tuple[int, ...]) -> Grid:
+    def of(cls, *, mm_per_px: float, period_px: float, dent_mm: float, axes: tuple[int, ...]) -> Grid:
         """Choose the step for a scan with fringes of so many px on a flat panel."""
         step = max(1, round(period_px / _COARSE_PERIOD_PX))
-        return cls(mm_per_px * step, step, period_px / step, axes)
+        return cls(mm_per_px * step, step, period_px / step, dent_mm / mm_per_px / step, axes)
+
+    def dents(self, diameters: float) -> float:
+        """Length, in px, of so many diameters of the smallest dent; at least half a px."""
+        return max(0.5, diameters * self.dent_px)
 
     @property
     def block_px(self) -> int:
@@ -102,13 +110,6 @@ class Fringes:
     background: Floats
     energy: Floats
     broken: Floats
-    longest_px: float
-
-
-@dataclass(frozen=True)
-class _Parts:
-    waves: tuple[Wave, ...]
-    background: Floats
     longest_px: float
 
 
@@ -181,7 +182,8 @@ def demodulated(light: Floats, ripple: Floats, grid: Grid) -> Fringes:
             f"found fringes of a contrast below {_LEAST_CONTRAST:.1%}; expected more. Make the room darker or the "
             "screen brighter, and check that the panel mirrors it"
         )
-    return _compared(light - background, explained, ripple, _Parts(tuple(waves), background, max(lengths)), grid)
+    energy, broken = _compared(light - background, explained, ripple, grid, nearby_px=0.5 * max(lengths))
+    return Fringes(tuple(waves), background, energy, broken, max(lengths))
 
 
 def _without_outliers(light: Floats, expected: Floats, most: float) -> Floats:
@@ -189,18 +191,18 @@ def _without_outliers(light: Floats, expected: Floats, most: float) -> Floats:
     return np.asarray(expected + np.clip(light - expected, -most, most), np.float32)
 
 
-def _compared(swing: Floats, explained: Floats, ripple: Floats, parts: _Parts, grid: Grid) -> Fringes:
-    """Compare the light around the background with what the waves explain of it.
+def _compared(
+    swing: Floats, explained: Floats, ripple: Floats, grid: Grid, *, nearby_px: float
+) -> tuple[Floats, Floats]:
+    """Return the energy of the light around the background, and the share of it that the waves do not explain.
 
     Detail finer than the coarse grid counts as unexplained: in a deep dent fringes can be a few px long.
     """
     finer = ripple - np.median(ripple)
-    square = swing**2 + finer
-    near, around = smoothed(square, 0.5 * parts.longest_px, _ENERGY_MM / grid.mm_per_px)
+    energy, around = smoothed(swing**2 + finer, nearby_px, grid.dents(_AROUND))
     around = np.maximum(around, _FAINT * usual(around))
     rest = np.minimum((swing - explained) ** 2 + finer, around)
-    broken = smoothed(rest, _BROKEN_MM / grid.mm_per_px)[0] / around
-    return Fringes(parts.waves, parts.background, near, broken, parts.longest_px)
+    return energy, smoothed(rest, grid.dents(_BROKEN))[0] / around
 
 
 def usual(energy: Floats) -> float:
@@ -279,7 +281,8 @@ def _fitted_phase(peaks: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[F
 
     Returns the phase, (h, w), and which blocks agree with it.
     """
-    unit = max(shape) / 2
+    measured, unit = len(peaks), max(shape) / 2
+    peaks = _with_border(peaks, shape)
     terms = [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i) if i + j]
     y, x = ((peaks[:, k] - shape[k] / 2) / unit for k in (0, 1))
     slopes = [
@@ -299,7 +302,16 @@ def _fitted_phase(peaks: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[F
     table = np.zeros((_DEGREE + 1, _DEGREE + 1))
     table[tuple(np.transpose(terms))] = factors
     phase = np.polynomial.polynomial.polygrid2d(down, across, table)
-    return phase.astype(np.float32), off < _AGREES * size
+    return phase.astype(np.float32), off[:measured] < _AGREES * size
+
+
+def _with_border(peaks: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Repeat the outermost blocks at the border itself, lest the polynomial run away between them and it."""
+    moved = peaks.copy()
+    for k in (0, 1):
+        moved[peaks[:, k] == peaks[:, k].min(), k] = 0
+        moved[peaks[:, k] == peaks[:, k].max(), k] = shape[k]
+    return np.concatenate([peaks, moved[(moved != peaks).any(axis=1)]])
 
 
 def turning(wave: Wave, *sigmas_px: float) -> list[Floats]:
@@ -323,11 +335,11 @@ def _as_long(differences: NDArray[Any], axis: int) -> NDArray[Any]:
 
 
 def without_fringes(fringes: Fringes, usual_energy: float, grid: Grid) -> NDArray[np.bool_]:
-    """Say where the panel mirrors too little of the pattern, and 8 mm around it."""
+    """Say where the panel mirrors too little of the pattern, and a little around it."""
     from scipy.ndimage import distance_transform_edt
 
     lit = fringes.energy > _FAINT * usual_energy
-    return ~lit if lit.all() else np.asarray(distance_transform_edt(lit) < _BESIDE_MM / grid.mm_per_px)
+    return ~lit if lit.all() else np.asarray(distance_transform_edt(lit) < grid.dents(_BESIDE))
 
 
 def lines_across(likely: NDArray[np.bool_], outside: NDArray[np.bool_], grid: Grid, *, least_mm: float) -> Any:
@@ -339,7 +351,7 @@ def lines_across(likely: NDArray[np.bool_], outside: NDArray[np.bool_], grid: Gr
     """
     from scipy import ndimage
 
-    least, rim = least_mm / grid.mm_per_px, round(4 / grid.mm_per_px)
+    least, rim = least_mm / grid.mm_per_px, max(2, round(grid.dents(_JOIN)))
     border = ndimage.binary_dilation(np.pad(outside, 1, constant_values=True), iterations=rim)[1:-1, 1:-1]
     joined = ndimage.binary_closing(np.pad(likely, rim), iterations=rim // 2)[rim:-rim, rim:-rim]
     labels, _ = ndimage.label(joined, np.ones((3, 3)))
@@ -349,7 +361,7 @@ def lines_across(likely: NDArray[np.bool_], outside: NDArray[np.bool_], grid: Gr
         region = labels[box] == number
         ends = np.argwhere(region & border[box])
         if long >= least and region.sum() <= 0.3 * long**2 and ends.size and np.hypot(*np.ptp(ends, axis=0)) >= least:
-            thick = _thick(region, 8 / grid.mm_per_px, longest=least)
+            thick = _thick(region, grid.dents(_THICK), longest=least)
             grown = ndimage.binary_dilation(np.pad(region & ~thick, rim), iterations=rim)[rim:-rim, rim:-rim]
             found[box] |= grown & ~thick
     return found

@@ -194,9 +194,8 @@ class Deflectometry:
                 card = deflectometry_card(geometry)
                 side = min(card.window_px, opened.width, opened.height)
                 card = deflectometry_card(geometry, window_px=side, overlap_px=3 * side // 8)
-            fitted = cls(geometry, card=card)
-            fitted.noise = _noise_of(fitted._samples(opened))
-        return fitted
+            noise = _noise_of(cls(geometry, card=card)._samples(opened))
+        return cls(geometry, noise=noise, card=card)
 
     @property
     def card(self) -> ModelCard:
@@ -251,7 +250,7 @@ class Deflectometry:
         signs = self._signs(image)
         noise = _noise_of([signs]) if self.noise is None else self.noise
         z = signs.z_score(noise, self.geometry)
-        narrow = max(1, round(_OPENING * self.geometry.dent_mm[0] / signs.grid.mm_per_px))
+        narrow = max(1, round(signs.grid.dents(_OPENING)))
         z = grey_opening(z, size=(narrow, narrow))
         if signs.grid.step > 1:
             z = zoom(z, signs.grid.step, order=1, mode="nearest", grid_mode=True)
@@ -263,11 +262,8 @@ class Deflectometry:
 
     def _samples(self, scan: Scan) -> Iterator[_Signs]:
         """Look at windows side by side, those without fringes left out."""
-        side, refused = self._card.window_px, None
-        rows, columns = (
-            lay_axis(n, window_px=min(side, n), overlap_px=0).starts for n in (scan.height, scan.width)
-        )  # fmt: skip
-        seen = 0
+        side, seen, refused = self._card.window_px, 0, None
+        rows, columns = (lay_axis(n, window_px=min(side, n), overlap_px=0).starts for n in (scan.height, scan.width))
         for top in rows:
             band = scan.rows(top, min(top + side, scan.height))
             for left in columns:
@@ -300,7 +296,7 @@ class _Signs:
 
     @classmethod
     def of(cls, fringes: Fringes, geometry: FringeGeometry, grid: Grid) -> Self:
-        sigmas = [width * geometry.dent_mm[0] / grid.mm_per_px for width in _WIDTHS]
+        sigmas = [grid.dents(width) for width in _WIDTHS]
         waves = [turning(wave, *sigmas) for wave in fringes.waves]
         bent = np.asarray(
             [geometry.curvature_per_mm(np.sum(rates, axis=0), grid) for rates in zip(*waves, strict=True)]
@@ -332,6 +328,11 @@ def _noise_of(samples: Iterable[_Signs]) -> FringeNoise:
         broken.append(signs.fringes.broken[inside][::7])
         curvature.append(np.abs(signs.curvature[:, inside][:, ::7]))
     share, bends = np.concatenate(broken), np.concatenate(curvature, axis=1)
+    if not share.size:
+        raise ScanError(
+            "found fringes only here and there; expected a part of the panel with fringes all over that is larger than "
+            "two dents. Check that the panel mirrors the screen, and that the room is dark"
+        )
     middle = float(np.median(share))
     return FringeNoise(
         energy=float(np.median(energies)),
