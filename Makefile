@@ -1,12 +1,13 @@
 # Two commands do everything on a fresh machine (Python 3.11 or newer, git, make):
 #   make demo    find the damage on a scan; results in out/demo/
 #   make test    lint, types, layers, tests, doctests
+# Others: make bench-quick, bench, bench-all (benchmarks/README.md), test-slow, fix, clean
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SCAN   ?=
 
-.PHONY: demo test test-slow bench lint fix clean
+.PHONY: demo test test-slow bench bench-quick bench-all lint fix clean
 
 demo: $(VENV)/.demo
 	$(BIN)/surfacedefect demo --out out/demo $(if $(SCAN),--scan "$(SCAN)")
@@ -27,11 +28,23 @@ fix: $(VENV)/.all
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# What fits in half an hour on two cores, the comparison of methods first; bench-quick only shows that it runs.
 bench: $(VENV)/.bench
-	$(BIN)/python benchmarks/bench_import.py
+	$(BIN)/python benchmarks/bench_quality.py
+	$(BIN)/python benchmarks/bench_accuracy_trap.py
 	$(BIN)/python benchmarks/bench_overlap.py
-	$(BIN)/python benchmarks/bench_stitching.py
+	$(BIN)/python benchmarks/bench_import.py
+	$(BIN)/python docs/make_tables.py
+
+bench-quick: $(VENV)/.bench
+	$(BIN)/python benchmarks/bench_quality.py --quick
+
+bench-all: bench
+	$(BIN)/python benchmarks/bench_speed.py
+	$(BIN)/python benchmarks/bench_scaling.py
+	$(BIN)/python benchmarks/bench_deflectometry.py
 	$(BIN)/python benchmarks/bench_synthetic.py
+	$(BIN)/python docs/make_tables.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "surfacedefect needs Python 3.11 or newer, found " + sys.version.split()[0] + "; try: make PYTHON=python3.11 ...")'

@@ -11,9 +11,11 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ def machine() -> dict[str, Any]:
         "processor": model,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "gpu": _gpu(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {name: version for name in PACKAGES if (version := _version(name))},
@@ -61,6 +64,11 @@ def watched(call: Callable[[], T]) -> tuple[T, float, float]:
     return given, time.perf_counter() - started, max(memory_mib("VmHWM") - base, 0.0)
 
 
+def fitted_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """Return the power p of the least-squares line log(value) = p log(size) + c."""
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
 def memory_mib(field: str) -> float:
     """Return ``VmRSS`` (now) or ``VmHWM`` (highest so far) of this process in MiB."""
     for line in _lines("/proc/self/status"):
@@ -79,6 +87,16 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _gpu() -> str | None:
+    """Return the name of the first CUDA GPU, as its driver gives it."""
+    with contextlib.suppress(OSError):
+        command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout.splitlines()[0].strip()
+    return None
 
 
 def _commit() -> str:

@@ -57,6 +57,7 @@ FOURTH = replace(
     origin_shares={"panels": 0.6, "claims": 0.15, "street": 0.25}, validate_every=200, checkpoint_every=100,
 )  # fmt: skip
 FIFTH = replace(FOURTH, steps=900, learning_rate=4e-4, encoder_learning_rate=2e-4, mirrored_share=0.3, seed=5)
+SEVENTH = replace(FIFTH, steps=2000, seed=9)
 SIXTH = replace(FIFTH, steps=1300, clean_share=0.35, jumble_share=0.4, mirrored_share=0.35, seed=8)
 
 TILES = TileConfig(
@@ -79,6 +80,7 @@ RUNS = {
     "fourth": Run(FOURTH, "loss-bce-dice", "false alarms judged by eye: clean ones seen often, doubt ignored"),
     "fifth": Run(FIFTH, "fourth", "paint that mirrors pieces of other pictures; the fourth was stopped at step 900"),
     "sixth": Run(SIXTH, "fifth", "not shipped: much of the rendered paint mirrors random shapes, a third is undamaged"),
+    "seventh": Run(SEVENTH, "fifth", "goes on as the fifth did, twice as long"),
     "tiles-imagenet": Run(TILES, None, "the tile classifier, from ImageNet"),
     "tiles-u-net": Run(TILES, "fifth", "the tile classifier, from the encoder of the U-Net"),
     "tiles": Run(LONG_TILES, "tiles-u-net", "goes on; much of the rendered paint mirrors random shapes"),

@@ -1,6 +1,6 @@
-"""Write the measured figures of benchmarks/results/validation.json into the tables of the pages, between their marks.
+"""Write the measured figures of benchmarks/results/ into the tables of the pages, between their marks.
 
-Run it after `benchmarks/bench_validation.py`; tests/test_docs.py fails when a page says something else than the file.
+Run it after a benchmark; tests/test_docs.py fails when a page says something else than the files.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import benchmark_tables
+
 ROOT = Path(__file__).parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "validation.json"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "model-card.md", ROOT / "docs" / "tile-classifier.md")
+RESULTS = ROOT / "benchmarks" / "results"
+DOCS = ("benchmarks", "deflectometry", "how-it-works", "model-card", "tile-classifier")
+PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DOCS))
 PARTS = {
     "demo/photos4k": "bumper photo, 4096 x 3072",
     "valid/photos4k": "quarter panel photo, 4096 x 3072",
@@ -37,30 +40,38 @@ COLUMNS = {
 
 def main() -> None:
     """Fill the tables of every page."""
-    result = json.loads(RESULT.read_text(encoding="utf-8"))
+    made = tables(read_results())
     for page in PAGES:
-        page.write_text(filled(page.read_text(encoding="utf-8"), result), encoding="utf-8")
+        page.write_text(filled(page.read_text(encoding="utf-8"), made), encoding="utf-8")
         print(page.relative_to(ROOT))
 
 
-def filled(text: str, result: Mapping[str, Any]) -> str:
+def read_results() -> dict[str, Any]:
+    """Return every result that is committed, by its name."""
+    files = sorted(path for path in RESULTS.glob("*.json") if not path.name.endswith((".schema.json", "-quick.json")))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+
+
+def filled(text: str, made: Mapping[str, list[str]]) -> str:
     """Put each table between its marks; a page need not have every one."""
-    for name, lines in tables(result).items():
+    for name, lines in made.items():
         marks = rf"(<!-- begin {re.escape(name)} -->\n).*?(<!-- end {re.escape(name)} -->)"
         text = re.sub(marks, lambda found, lines=lines: found[1] + "\n".join(lines) + "\n" + found[2], text, flags=re.S)
     return text
 
 
-def tables(result: Mapping[str, Any]) -> dict[str, list[str]]:
+def tables(results: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the lines of every table by its name."""
-    reports = {part: result["reports"][part] for part in PARTS if part in result["reports"]}
+    validation = results["validation"]
+    reports = {part: validation["reports"][part] for part in PARTS if part in validation["reports"]}
     return {
         "scratches": table("scratch", {part: reports[part] for part in SHORT if part in reports}),
         "scratches in full": table("scratch", reports, intervals=True),
         "dents": table("dent", {part: one for part, one in reports.items() if has(one, "dent")}, intervals=True),
-        "ranked": ranked(result["scratch_recall_at_10_false_alarms"]),
-        "tiles": tiles(result),
-        "asked": asked(result["must_hold"]) if "must_hold" in result else [],
+        "ranked": ranked(validation["scratch_recall_at_10_false_alarms"]),
+        "tiles": tiles(validation),
+        "asked": asked(validation["must_hold"]) if "must_hold" in validation else [],
+        **benchmark_tables.tables(results),
     }
 
 

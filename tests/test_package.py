@@ -92,6 +92,7 @@ def test_links_between_the_pages_lead_somewhere():
     pages = [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
+        ROOT / "benchmarks" / "README.md",
         ROOT / "weights" / "README.md",
         *(ROOT / "docs").glob("*.md"),
     ]

@@ -7,7 +7,7 @@ From one picture of a panel that mirrors a screen with fringes of known period:
    picture is shifted by it and low-pass filtered (the Fourier-transform method of Takeda, Ina and Kobayashi 1982, with
    a local window as in Kemao 2004). That gives phase and modulation of each set of fringes.
 3. The phase tells which point of the screen a pixel mirrors, so the panel's slope, and how fast it turns the curvature
-   (Häusler, Knauer and Faber 2008). Curvature that the surroundings do not have is a shallow dent.
+   (Knauer, Kaminski and Häusler 2004). Curvature that the surroundings do not have is a shallow dent.
 4. A deeper dent folds the fringes over: light and dark follow each other faster or slower than the low pass lets
    through. The share of the fringes that the demodulated ones do not explain is the second sign of a dent.
 5. Both are compared with their noise, estimated once for a scan. Places without fringes, and lines that run from border
@@ -20,8 +20,8 @@ References
 ----------
 M. Takeda, H. Ina and S. Kobayashi, "Fourier-transform method of fringe-pattern analysis for computer-based topography
 and interferometry", J. Opt. Soc. Am. 72 (1982) 156-160. Q. Kemao, "Windowed Fourier transform for fringe pattern
-analysis", Appl. Opt. 43 (2004) 2695-2702. G. Häusler, M. C. Knauer and C. Faber, "Deflectometry: 3D-metrology from
-nanometer to meter", in Digital Holography and Three-Dimensional Imaging (2008).
+analysis", Appl. Opt. 43 (2004) 2695-2702. M. C. Knauer, J. Kaminski and G. Häusler, "Phase measuring deflectometry: a
+new approach to measure specular free-form surfaces", Proc. SPIE 5457 (2004) 366-376.
 """
 
 from __future__ import annotations

@@ -1,0 +1,269 @@
+"""The tables of the comparison: methods, accuracy, speed, growth, deflectometry, machines; see make_tables.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Result = Mapping[str, Any]
+
+METHODS = ("U-Net", "tile classifier", "dense tile classifier", "deflectometry")
+PHOTOGRAPHS = {
+    "valid/all": "validation set together",
+    "valid/panels": "close-ups of paint",
+    "valid/claims": "claim photos",
+    "valid/cars": "whole cars",
+    "valid/photos4k": "quarter panel photo, 4096 x 3072",
+    "demo/photos4k": "bumper photo, 4096 x 3072",
+}
+RENDERED = {
+    "rendered": "rendered scans",
+    "rendered, fringes, dark room": "fringes, dark room",
+    "rendered, fringes, lit hall": "fringes, lit hall",
+    "rendered, fringes, full sun": "fringes, full sun",
+}
+DENTS = {part.replace("rendered", "dents"): name for part, name in RENDERED.items()}
+SCORES = {
+    "tile AP": ("tile_average_precision", ".2f"),
+    "pixel AP": ("pixel_average_precision", ".2f"),
+    "pixel F1": ("pixel_f1", ".2f"),
+    "regions found": ("object_recall", ".2f"),
+    "false alarms a picture": ("false_alarms_per_scan", ".1f"),
+    "length recall": ("length_recall", ".2f"),
+}
+
+
+def tables(results: Mapping[str, Result]) -> dict[str, list[str]]:
+    """Return the lines of every table whose result is there, by its name."""
+    found: dict[str, list[str]] = {}
+    if quality := results.get("quality"):
+        found["methods"] = summary(quality["reports"])
+        found["quality on photographs"] = quality_table(quality["reports"], PHOTOGRAPHS)
+        found["quality on rendered scans"] = quality_table(quality["reports"], RENDERED)
+        found["dents by daylight"] = quality_table(quality["reports"], DENTS, kind="dent")
+    if trap := results.get("accuracy_trap"):
+        found["accuracy"] = accuracy(trap)
+    if speed := results.get("speed"):
+        found["speed beside peers"] = speed_table(speed, ("peers", "large"))
+        found["speed by option"] = speed_table(speed, ("options", "formats"))
+        found["growth with the model"] = exponents_table(speed["exponents"])
+    if scaling := results.get("scaling"):
+        found["scaling"] = scaling_table(scaling)
+        found["scaling powers"] = powers_table(scaling)
+    if deflectometry := results.get("deflectometry"):
+        found["deflectometry"] = deflectometry_table(deflectometry["cases"])
+        found["deflectometry by depth"] = depth_table(deflectometry["cases"]["shallow dents"])
+    if overlap := results.get("overlap"):
+        found["overlap"] = overlap_table(overlap["rows"])
+    machines = [result for name, result in results.items() if name == "speed" or name.startswith("speed-")]
+    if machines:
+        found["machines"] = machines_table(machines)
+    return found
+
+
+def lines_of(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a table in Markdown."""
+    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
+
+
+def figure(metric: Mapping[str, Any] | None, form: str, *, interval: bool = False) -> str:
+    """Return a figure, a dash for what is undefined."""
+    if metric is None or metric["value"] is None or metric["value"] != metric["value"]:
+        return "-"
+    text = f"{metric['value']:{form}}"
+    if interval and metric["interval"]:
+        text += " ({}-{})".format(*(f"{end:{form}}" for end in metric["interval"]))
+    return text
+
+
+def summary(reports: Mapping[str, Any]) -> list[str]:
+    """Return a column for each method, and a row for each thing that a customer asks first."""
+    asked = [
+        ("tiles: which are damaged? average precision", "valid/all", "damage", "tile_average_precision", ".2f"),
+        ("pixels: where is it? average precision", "valid/all", "damage", "pixel_average_precision", ".2f"),
+        ("pixels marked that are damage", "valid/all", "damage", "pixel_precision", ".2f"),
+        ("regions found", "valid/all", "damage", "object_recall", ".2f"),
+        ("false alarms a picture", "valid/all", "damage", "false_alarms_per_scan", ".1f"),
+        ("pixels of rendered scans, average precision", "rendered", "damage", "pixel_average_precision", ".2f"),
+        *(
+            (f"dents of rendered scans found, {light}", f"dents, fringes, {light}", "dent", "object_recall", ".2f")
+            for light in ("dark room", "full sun")
+        ),
+        ("seconds a scan of 4096 x 3000 px", "rendered", "", "seconds", ".1f"),
+        ("MiB above the model", "rendered", "", "peak_mib", ".0f"),
+    ]
+    rows = []
+    for label, part, kind, name, form in asked:
+        cells = []
+        for method in METHODS:
+            report = _report(reports, part, method)
+            if report is None:
+                cells.append("-")
+            elif kind:
+                metrics = report["kinds"].get(kind, {"metrics": {}})["metrics"]
+                cells.append(figure(metrics.get(name), form))
+            else:
+                value = report[name]
+                cells.append(
+                    "-" if value is None else f"{value / (report['scans'] if name == 'seconds' else 1):{form}}"
+                )
+        if any(cell != "-" for cell in cells):
+            rows.append([label, *cells])
+    return lines_of(["", *METHODS], rows)
+
+
+def _report(reports: Mapping[str, Any], part: str, method: str) -> Mapping[str, Any] | None:
+    """Return a method's report of a part: deflectometry's of fringes in the dark, the others' of the photograph."""
+    if part.startswith("dents, fringes") and method != "deflectometry":
+        part = "dents"
+    elif part == "rendered" and method == "deflectometry":
+        part = "rendered, fringes, dark room"
+    found: Mapping[str, Any] | None = reports.get(part, {}).get(method)
+    return found
+
+
+def quality_table(reports: Mapping[str, Any], parts: Mapping[str, str], *, kind: str = "damage") -> list[str]:
+    """Return a row for each part and method."""
+    rows = []
+    for part, name in parts.items():
+        for method, report in reports.get(part, {}).items():
+            metrics = report["kinds"][kind]["metrics"]
+            cells = [figure(metrics[key], form, interval=True) for key, form in SCORES.values()]
+            seconds, memory = report["seconds"] / report["scans"], report["peak_mib"]
+            cost = [f"{seconds:.1f}", "-" if memory is None else f"{memory:.0f}"]
+            rows.append([f"{name} ({report['scans']})", method, *cells, *cost])
+    return lines_of(["on", "method", *SCORES, "seconds", "MiB"], rows)
+
+
+def accuracy(trap: Result) -> list[str]:
+    """Return accuracy and precision at a few shares of damaged tiles, of the photographs where there are some."""
+    part = "valid/all" if "valid/all" in trap["rows"] else "rendered"
+    methods = trap["rows"][part]
+    rows = []
+    for number, first in enumerate(next(iter(methods.values()))["at"]):
+        cells = [f"{first['prevalence']:.1%}", f"{first['all_clean_accuracy']:.3f}"]
+        for method in methods.values():
+            at = method["at"][number]
+            precision = "-" if at["precision"] is None else f"{at['precision']:.3f}"
+            cells += [f"{at['accuracy']:.3f}", precision]
+        rows.append(cells)
+    heads = [f"{name}: {what}" for name in methods for what in ("accuracy", "precision")]
+    return lines_of(["damaged tiles", 'accuracy of "clean" everywhere', *heads], rows)
+
+
+def speed_table(speed: Result, groups: Sequence[str]) -> list[str]:
+    """Return seconds and memory of the cases of some groups."""
+    heads = ["scan", "what", "windows", "seconds, median", "least to most", "over the engine", "MiB above the model"]
+    cases = [case for case in speed["cases"] if case["group"] in groups]
+    usual = next(case for case in cases if case["method"] == "surfacedefect")
+    rows = []
+    for case in cases:
+        low, high = case["seconds_range"]
+        spread = f"{low:.1f} to {high:.1f}" if case["rounds"] > 1 else "once"
+        over = f"{case['over_engine']:.2f}" if case["over_engine"] else "-"
+        names = {"overlap_px": "overlap {} px", "batch": "batch {}", "threads": "{} thread", "engine": "{} engine"}
+        changed = [text.format(case[key]) for key, text in names.items() if case[key] != usual[key]]
+        changed += [case["format"].upper()] if case["format"] != "tif" else []
+        what = ", ".join([case["method"], *changed])
+        memory = f"{case['peak_mib']:.0f}" + (f" + {case['gpu_mib']:.0f} on the GPU" if case["gpu_mib"] else "")
+        rows.append([case["size"], what, str(case["windows"]), f"{case['seconds']:.1f}", spread, over, memory])
+    return lines_of(heads, rows)
+
+
+def exponents_table(exponents: Mapping[str, Any]) -> list[str]:
+    """Return the powers of the pixels that time and memory grow with, the model's work included."""
+    rows = [[name, f"{one['time']:.2f}", f"{one['memory']:.2f}"] for name, one in exponents.items()]
+    return lines_of(["", "time", "memory"], rows)
+
+
+def scaling_table(scaling: Result) -> list[str]:
+    """Return time and memory at every size, with a model that costs nothing."""
+    rows = []
+    for of in scaling["shapes"].values():
+        maps, found = ([row for row in of["rows"] if row["call"] == call] for call in ("probability_map", "detect"))
+        for plain, whole in zip(maps, found, strict=True):
+            size = f"{plain['width']} x {plain['height']} ({plain['megapixels']:.0f} MP)"
+            both = [
+                f"{one[key]:{form}}"
+                for key, form in (("seconds", ".1f"), ("peak_mib", ".0f"))
+                for one in (plain, whole)
+            ]
+            rows.append([size, *both, str(whole["defects"])])
+    heads = ["scan", "map, s", "detect, s", "map, MiB", "detect, MiB", "defects outlined"]
+    return lines_of(heads, rows)
+
+
+def powers_table(scaling: Result) -> list[str]:
+    """Return the fitted powers of both shapes."""
+    rows = []
+    for shape, of in scaling["shapes"].items():
+        for call, powers in of["exponents"].items():
+            cells = [
+                f"{powers[name]['exponent']:.2f} ({powers[name].get('without_smallest', float('nan')):.2f})"
+                for name in ("time", "memory")
+            ]
+            rows.append([f"{shape}, `{call}`", *cells])
+    return lines_of(["grows with pixels to the power of (without the smallest scan)", "time", "memory"], rows)
+
+
+def deflectometry_table(cases: Mapping[str, Any]) -> list[str]:
+    """Return what deflectometry finds in each light and on each sort of panel."""
+    rows = []
+    for name, case in cases.items():
+        recall, alarms = case["recall"], case["false_alarms_per_scan"]
+        ends = case["interval_95"]["recall"]
+        interval = f" ({ends[0]:.2f}-{ends[1]:.2f})" if ends else ""
+        count = f"{case['scans_rendered']} ({case['dents']})"
+        rows.append([name, case["what"], count, "-" if recall is None else f"{recall:.2f}{interval}", f"{alarms:.1f}"])
+    return lines_of(["case", "rendered", "scans (dents)", "dents found", "false alarms a scan"], rows)
+
+
+def depth_table(case: Mapping[str, Any]) -> list[str]:
+    """Return how many dents of each depth are found."""
+    rows = [
+        ["{:g} to {:g} um".format(*row["depth_um"]), str(row["dents"]), f"{row['recall']:.2f}"]
+        for row in case["by_depth_um"]
+    ]
+    return lines_of(["depth", "dents", "found"], rows)
+
+
+def overlap_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return seam error and windows at each overlap."""
+    cells = [
+        [f"{row['overlap_px']} px", str(row["windows"]), f"{row['mean_error']:.3f}", f"{row['flipped_share']:.1%}"]
+        for row in rows
+    ]
+    return lines_of(["overlap", "windows", "mean error", "damage pixels that change"], cells)
+
+
+def machines_table(results: Sequence[Result]) -> list[str]:
+    """Return a row for each machine on which bench_speed.py was run."""
+    rows = []
+    for result in results:
+        machine = result["machine"]
+        own = [case for case in result["cases"] if case["method"] == "surfacedefect" and case["group"] == "peers"]
+        case = max(own, key=lambda one: one["megapixels"])
+        rate = case["megapixels"] / case["seconds"]
+        rows.append(
+            [
+                f"{machine['processor']}, {machine['cores']} cores",
+                machine.get("gpu") or "-",
+                case["engine"],
+                f"{case['seconds']:.1f}",
+                f"{rate:.2f}",
+                f"{case['over_engine']:.2f}" if case["over_engine"] else "-",
+                f"{case['peak_mib']:.0f}",
+                f"{machine['date']}, {machine['commit']}",
+            ]
+        )
+    heads = [
+        "processor",
+        "GPU",
+        "engine",
+        "seconds a scan of 12 MP",
+        "MP a second",
+        "over the engine",
+        "MiB",
+        "measured",
+    ]
+    return lines_of(heads, rows)
