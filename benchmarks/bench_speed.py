@@ -109,9 +109,8 @@ def measured(case: Case, scan: Path) -> dict[str, Any]:
     for package in PACKAGES.get(case.method, ()):
         importlib.import_module(package)
     predictor = predictor_of(case.engine, threads=case.threads)
-    side = predictor.card.window_px
+    base, side = memory_mib("VmRSS"), predictor.card.window_px
     predictor(np.zeros((1, side, side, 3), np.uint8))
-    base = memory_mib("VmRSS")
     seconds, windows = METHODS[case.method](scan, predictor, case.overlap_px, case.batch)
     return {
         "seconds": round(seconds, 3),

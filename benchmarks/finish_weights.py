@@ -98,8 +98,8 @@ def chosen(card: ModelCard, out: Path) -> ModelCard:
     """Choose what is reported by default, and write the card with it."""
     print("outlined from", card.thresholds, flush=True)
     valid = folder("valid")
-    photos = [(record, path) for record, path in valid.pictures() if record.origin == "photos4k"]
-    everything = score_outlined(card, out, valid.pictures(), data=valid.name)
+    photos = [(record, path) for record, path in valid.pictures(card.kinds) if record.origin == "photos4k"]
+    everything = score_outlined(card, out, valid.pictures(card.kinds), data=valid.name)
     photo = score_outlined(card, out, photos, data=PHOTO)
     clean = score_outlined(card, out, clean_scans(), data=CLEAN)
     curves = [point for point in card.operating_points if point.data == valid.name and not point.least_score]

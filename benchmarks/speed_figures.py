@@ -41,7 +41,7 @@ def _bars(axis: Axes, cases: list[Mapping[str, Any]], key: str, label: str) -> N
     bars = axis.barh(names, [case[key] for case in cases], color=[COLOURS[name] for name in names])
     over = [f"{case[key]:.1f} s" + (f", x {case['over_engine']:.2f}" if case["over_engine"] else "") for case in cases]
     axis.bar_label(bars, over, padding=3)
-    axis.set(xlabel=label.format(size=cases[0]["size"]), xlim=(0, 1.35 * max(case[key] for case in cases)))
+    axis.set(xlabel=label.format(size=cases[0]["size"]), xlim=(0, 1.5 * max(case[key] for case in cases)))
     axis.invert_yaxis()
 
 
@@ -50,7 +50,7 @@ def _growth(axis: Axes, cases: list[Mapping[str, Any]]) -> None:
         own = sorted((case["megapixels"], case["peak_mib"]) for case in cases if case["method"] == method)
         if own:
             axis.plot(*zip(*own, strict=True), "o-", color=colour, label=method)
-    axis.axhline(BOUND_MIB, color="black", linestyle=":", linewidth=1)
+    axis.axhline(BOUND_MIB, color="black", linestyle=":", linewidth=1, label=f"{BOUND_MIB} MiB")
     axis.set(xscale="log", yscale="log", xlabel="megapixels", ylabel="peak MiB above the model")
     axis.grid(alpha=0.3, which="both")
     axis.legend()

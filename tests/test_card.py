@@ -62,7 +62,9 @@ def test_what_is_no_card_is_refused(text):
 @pytest.mark.parametrize(
     "change",
     [{"kinds": ()}, {"kinds": ("a", "a")}, {"window_px": 0}, {"overlap_px": 512}, {"edge": "wrap"},
-     {"thresholds": {"hail": 0.5}}, {"thresholds": {"scratch": 0}}],
+     {"thresholds": {"hail": 0.5}}, {"thresholds": {"scratch": 0}}, {"thresholds": {"scratch": "high"}},
+     {"least_area_px": "30"}, {"simplify_px": None}, {"window_px": 512.5}, {"calibration": [1]}, {"name": 5},
+     {"training": "yes"}, {"kinds": (1,)}],
 )  # fmt: skip
 def test_impossible_cards_are_refused(change):
     with pytest.raises(ModelError, match="expected"):

@@ -5,16 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from surfacedefect._checks import is_number, is_whole
 from surfacedefect._files import without_nan
 from surfacedefect._words import shortened
 from surfacedefect.errors import ModelError
 
 _FIGURES = ("pixel_recall", "pixel_precision", "regions_found", "false_alarms_per_scan")
+_SORTS = {
+    "text": ("name", "version", "edge", "weights_file", "sha256", "licence", "summary"),
+    "whole": ("window_px", "overlap_px"),
+    "number": ("least_area_px", "simplify_px"),
+    "by kind": ("thresholds", "least_scores"),
+    "names": ("kinds",),
+    "mapping": ("training",),
+    "optional": ("calibration",),
+}
+_SORT_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "text": (lambda value: isinstance(value, str), "a text"),
+    "whole": (is_whole, "a whole number of px"),
+    "number": (lambda value: is_number(value) and 0 <= value < math.inf, "a number of px, 0 or more"),
+    "by kind": (lambda value: isinstance(value, Mapping) and all(map(is_number, value.values())), "a number a kind"),
+    "names": (lambda value: not isinstance(value, str) and all(isinstance(kind, str) for kind in value), "names"),
+    "mapping": (lambda value: isinstance(value, Mapping), "a mapping"),
+    "optional": (lambda value: value is None or isinstance(value, Mapping), "a mapping or None"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +43,7 @@ class OperatingPoint:
     Attributes
     ----------
     kind
-        Damage kind, or ``"any"`` for all kinds together.
+        Damage kind.
     threshold
         Probability in (0, 1] from which a pixel counts as damaged.
     pixel_recall, pixel_precision
@@ -81,6 +100,8 @@ class ModelCard:
         Name of the model, such as ``"unet-lite0"``.
     kinds
         Damage kinds in the order of the output bands.
+    version
+        Of the model; any text.
     window_px
         Side of the square window that the predictor takes, in px.
     overlap_px
@@ -96,6 +117,10 @@ class ModelCard:
         Default tolerance of the outline, in px.
     edge
         Where the last window of a row lies: ``"shift"``, moved back into the scan, or ``"pad"``, filled by reflection.
+    weights_file
+        Name of the weights file.
+    licence, summary
+        Licence of the weights, and the model in a line.
     sha256
         Hex digest of the weights file; empty for a predictor without one.
     training
@@ -131,6 +156,7 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         """Refuse a card that no map could be made with."""
+        self._check_types()
         if not self.kinds or len(set(self.kinds)) != len(self.kinds):
             raise ModelError(
                 f"card '{self.name}' has the kinds {list(self.kinds)}; expected one or more, all different"
@@ -150,6 +176,13 @@ class ModelCard:
                 raise ModelError(
                     f"card '{self.name}': least score {value} of '{kind}'; expected a known kind and [0, 1]"
                 )
+
+    def _check_types(self) -> None:
+        for sort, names in _SORTS.items():
+            good, expected = _SORT_CHECKS[sort]
+            for name in names:
+                if not good(value := getattr(self, name)):
+                    raise ModelError(f"card '{self.name}' has {name}={value!r}; expected {expected}")
 
     def threshold(self, kind: str) -> float:
         """Return the default threshold of `kind`, in (0, 1]; 0.5 where the card is silent."""

@@ -93,6 +93,9 @@ def test_length_recall_reaches_4_px_and_no_further() -> None:
     half = count_length((mask > 0) & (columns < 50), truth)
     assert half.covered_px == np.sum(truth.line[:, 1] <= 49 + 4)
     assert math.isnan(count_length(mask > 0, prepare_truth({"dent": mask}).views["dent"]).recall)
+    assert count_length(255 * mask, truth).recall == 1.0
+    with pytest.raises(EvaluationError, match="expected a uint8 or bool array"):
+        count_length(mask * 0.5, truth)
 
 
 @pytest.mark.parametrize(

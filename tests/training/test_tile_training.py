@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -296,7 +297,8 @@ def test_the_command_makes_a_classifier_that_loads_and_detects(coco, tmp_path):
 
     data, images = map(str, coco)
     out = tmp_path / "tile.onnx"
-    given = ["--data", data, "--images", images, "--valid-data", data, "--valid-images", images, "--out", str(out)]
+    others = str(shutil.copytree(images, tmp_path / "others"))  # elsewhere, so that they pass as other pictures
+    given = ["--data", data, "--images", images, "--valid-data", data, "--valid-images", others, "--out", str(out)]
     sizes = ["--steps", "2", "--batch", "2", "--workers", "0"]
     done = CliRunner().invoke(app, ["train", "--model", "tile-classifier", *given, *sizes])
     assert done.exit_code == 0, done.output

@@ -46,9 +46,13 @@ def pictures():
 
 @pytest.fixture
 def coco(tmp_path):
-    images = tmp_path / "images"
+    return written(tmp_path, "images", seed=0)
+
+
+def written(tmp_path, name, *, seed):
+    images = tmp_path / name
     images.mkdir()
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     records = []
     for number in range(2):
         pixels = rng.integers(90, 110, (96, 128, 3), dtype=np.uint8)
@@ -56,8 +60,8 @@ def coco(tmp_path):
         Image.fromarray(pixels).save(images / f"{number}.png")
         regions = (Region("scratch", box(20, 40, 100, 46)), Region("ignore", box(0, 0, 10, 10)))
         records.append(AnnotatedImage(f"{number}.png", 128, 96, regions))
-    write_coco(tmp_path / "coco.json", Dataset(("scratch", "dent", "ignore"), tuple(records)))
-    return tmp_path / "coco.json", images
+    write_coco(tmp_path / f"{name}.json", Dataset(("scratch", "dent", "ignore"), tuple(records)))
+    return tmp_path / f"{name}.json", images
 
 
 def test_labels_tell_damage_doubt_and_hulls_apart():
@@ -112,6 +116,16 @@ def test_origins_get_their_share():
     assert samples._shares[30:].sum() == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize("shares", [{"panels": 1.0}, {"panels": 0.0, "new": 0.0}])
+def test_origins_without_a_share_are_refused_or_left_out(shares):
+    plain, image = np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.uint8)
+    pictures = [TrainingPicture(image, plain, origin, origin) for origin in ("panels", "new")]
+    with pytest.raises(sd.TrainingError, match="leave nothing for"):
+        Samples(pictures, TrainingConfig(origin_shares=shares))
+    kept = Samples(pictures, TrainingConfig(origin_shares={"panels": 1.0, "new": 0.0}))
+    assert kept._shares.tolist() == [1, 0]
+
+
 def test_disturbing_keeps_type_and_varies():
     image = np.full((64, 64, 3), 120, np.uint8)
     results = [disturb(image, np.random.default_rng(seed)) for seed in range(20)]
@@ -153,8 +167,14 @@ def test_training_lowers_the_loss(pictures, tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"steps": 0}, {"batch": 0}, {"crop_px": 100}, {"scale_range": (0, 1)}, {"kinds": ()}, {"painted_share": 1.5}],
-)
+    [
+        *({name: 0} for name in ("steps", "batch", "validate_every", "checkpoint_every")),
+        *({"kinds": kinds} for kinds in ((), "dent", ("dent", "dent"), ("scratch", "damage"), tuple("abcdefg"))),
+        *({"scale_range": pair} for pair in ((0, 1), (1,), (2, 1), (1, float("nan")))),
+        {"crop_px": 100}, {"painted_share": 1.5}, {"seed": -1}, {"ema_decay": 7}, {"learning_rate": -1},
+        {"loose_weight": float("nan")}, {"origin_shares": {"own": -0.5}},
+    ],
+)  # fmt: skip
 def test_bad_recipes_are_refused(change):
     with pytest.raises(sd.TrainingError, match="expected"):
         TrainingConfig(**change)
@@ -171,8 +191,10 @@ def test_the_command_makes_a_model_that_detect_takes(coco, tmp_path, tiny_weight
     from surfacedefect.cli import app
 
     data, images = map(str, coco)
+    valid_data, valid_images = map(str, written(tmp_path, "valid", seed=1))
     out = tmp_path / "own.onnx"
-    given = ["--data", data, "--images", images, "--valid-data", data, "--valid-images", images, "--out", str(out)]
+    given = ["--data", data, "--images", images, "--out", str(out)]
+    given += ["--valid-data", valid_data, "--valid-images", valid_images]
     sizes = ["--steps", "2", "--batch", "2", "--crop", "64", "--workers", "0"]
     others = ["--loss", "focal-tversky", "--negatives", str(tiny_weights)]
     done = CliRunner().invoke(app, ["train", *given, *sizes, *others])
@@ -181,7 +203,8 @@ def test_the_command_makes_a_model_that_detect_takes(coco, tmp_path, tiny_weight
     assert card.training["pictures"] == {"own": 2}
     assert {point.kind for point in card.operating_points} == {"scratch", "dent"}
     assert len(card.operating_points) == 2 * (255 + 1), "every threshold, and what is reported by default"
-    assert set(card.calibration) == set(card.thresholds) == {"scratch", "dent"}
+    assert set(card.calibration) == set(card.least_scores) == {"scratch", "dent"}
+    assert "dent" not in card.thresholds, "without dents no threshold is better than another"
     assert card.calibration["dent"] == {"slope": 1.0, "offset": 0.0}, "without dents there is nothing to learn from"
     assert card.training["recipe"]["loss"] == "focal-tversky"
     found = sd.probability_map(images + "/0.png", model=out)
@@ -203,6 +226,42 @@ def test_crops_can_be_disturbed_on_the_device(pictures, tmp_path):
     assert other.history[-1]["loss"] != losses[0]
     with pytest.raises(sd.TrainingError, match="'auto', 'workers', 'device'"):
         replace(TINY, augment="gpu")
+
+
+def test_other_kinds_are_in_doubt_and_unknown_ones_refused(coco, tmp_path):
+    from surfacedefect.training.recipe import AnnotatedFolder, train_model
+
+    data, images = coco
+    only = AnnotatedFolder(data, images)
+    only_dents = only.read(TrainingConfig(kinds=("dent",)))
+    assert only_dents[0].labels[43, 50] == IGNORED_BIT, "a scratch is no dent, but not clean either"
+    ((record, path), *_) = only.pictures(("dent",))
+    assert {region.kind for region in record.regions} == {"ignore"} and path == images / "0.png"
+    with pytest.raises(sd.TrainingError, match=r"expected \['chip'\] among them"):
+        train_model(
+            AnnotatedFolder(data, images), tmp_path / "a.onnx", config=TrainingConfig(kinds=("scratch", "chip"))
+        )
+    with pytest.raises(sd.TrainingError, match="expected some of"):
+        read_pictures(data, images, kinds=("chip",))
+    assert not list(tmp_path.glob("a*"))
+
+
+def test_going_on_with_other_pictures_is_refused(pictures, tmp_path):
+    from surfacedefect.training.loop import train
+
+    train(pictures, tmp_path, config=TINY, workers=0)
+    with pytest.raises(sd.TrainingError, match="other pictures, labels or starting weights"):
+        train(pictures[:2], tmp_path, config=TINY, workers=0)
+    (tmp_path / "last.pt").write_bytes(b"something else")
+    with pytest.raises(sd.TrainingError, match="no checkpoint of a training"):
+        train(pictures, tmp_path, config=TINY, workers=0)
+
+
+def test_a_picture_on_both_sides_is_refused(coco, tmp_path):
+    from surfacedefect.training.recipe import AnnotatedFolder, train_model
+
+    with pytest.raises(sd.TrainingError, match=r"2 picture\(s\) are among those to learn from"):
+        train_model(AnnotatedFolder(*coco), tmp_path / "a.onnx", config=TINY, validation=AnnotatedFolder(*coco))
 
 
 def test_a_car_on_both_sides_is_refused(coco, tmp_path):
@@ -232,6 +291,8 @@ def test_false_alarms_of_an_earlier_model_are_looked_for_once(coco, tmp_path):
     (found,) = collect_negatives(bright, pictures, kept)
     assert found.picture == 1 and 70 <= found.y <= 80
     assert collect_negatives(tmp_path / "no-such.onnx", pictures[::-1], kept) == [found._replace(picture=0)]
+    with pytest.raises(sd.TrainingError, match="does not fit these pictures"):
+        collect_negatives(bright, pictures[:1], kept)
 
 
 def test_a_training_without_pictures_or_with_half_a_validation_is_refused(coco, tmp_path):

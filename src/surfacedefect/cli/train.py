@@ -60,14 +60,12 @@ def train(
     from surfacedefect.cli import _options
     from surfacedefect.cli._show import steps_bar
     from surfacedefect.training.config import TileConfig, TrainingConfig
-    from surfacedefect.training.recipe import HARD_NEGATIVE_SHARE, AnnotatedFolder, train_model
+    from surfacedefect.training.recipe import AnnotatedFolder, train_model
 
     if (valid_data is None) != (valid_images is None):
         raise OptionError("only one of --valid-data and --valid-images is given; expected both or neither")
     validation = AnnotatedFolder(valid_data, valid_images) if valid_data and valid_images else None
     given: dict[str, Any] = {"steps": steps, "batch": batch, "crop_px": crop, "seed": seed, "loss": loss}
-    if negatives is not None:
-        given["hard_negative_share"] = HARD_NEGATIVE_SHARE
     recipe = TileConfig if model is Model.TILE_CLASSIFIER else TrainingConfig
     config = recipe(kinds=_options.split(kinds) or ())
     config = replace(config, **{name: value for name, value in given.items() if value is not None})

@@ -76,12 +76,7 @@ def bootstrap_intervals(
     >>> bootstrap_intervals(counts, ["car"] * 11, metrics={"recall": lambda c: c.recall})["recall"] is None
     True
     """
-    if len(counts) != len(groups):
-        raise EvaluationError(f"there are {len(counts)} counts and {len(groups)} groups; expected one group a count")
-    if not (0 < confidence < 1 and resamples >= 1):
-        raise EvaluationError(
-            f"confidence is {confidence} and resamples {resamples}; expected between 0 and 1, and at least 1"
-        )
+    _check(len(counts), len(groups), confidence=confidence, resamples=resamples)
     values: dict[str, list[float]] = {name: [] for name in metrics}
     for drawn in _resampled(counts, groups, resamples=resamples, seed=seed, least_groups=least_groups):
         for name, metric in metrics.items():
@@ -113,6 +108,11 @@ def bootstrap_bands(
     dict of str to (low, high)
         float64 (n,) each; nan where there is no interval. Empty where there are too few groups.
 
+    Raises
+    ------
+    EvaluationError
+        See `bootstrap_intervals`.
+
     Examples
     --------
     >>> from surfacedefect.evaluation import LengthCounts
@@ -121,6 +121,7 @@ def bootstrap_bands(
     >>> low.tolist(), high.tolist()
     ([0.5], [0.5])
     """
+    _check(len(counts), len(groups), confidence=confidence, resamples=resamples)
     curves: dict[str, list[NDArray[np.float64]]] = {}
     for drawn in _resampled(counts, groups, resamples=resamples, seed=seed, least_groups=least_groups):
         for name, values in metrics(drawn).items():
@@ -135,6 +136,15 @@ def bootstrap_bands(
             band[:, known] = np.nanquantile(values[:, known], ends, axis=0)
         bands[name] = band[0], band[1]
     return bands
+
+
+def _check(counts: int, groups: int, *, confidence: float, resamples: int) -> None:
+    if counts != groups:
+        raise EvaluationError(f"there are {counts} counts and {groups} groups; expected one group a count")
+    if not (0 < confidence < 1 and resamples >= 1):
+        raise EvaluationError(
+            f"confidence is {confidence} and resamples {resamples}; expected between 0 and 1, and at least 1"
+        )
 
 
 def _resampled(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surfacedefect.evaluation._counts import Counts, ScoreHistogram, ratio
-from surfacedefect.evaluation._masks import Mask, as_probabilities, check_shape, dilate, histogram
+from surfacedefect.evaluation._masks import Mask, as_mask, as_probabilities, dilate, histogram
 from surfacedefect.evaluation.protocol import CLEAN, DAMAGED, KindTruth, Protocol
 
 
@@ -98,7 +98,7 @@ def count_length(predicted: Mask, truth: KindTruth, *, protocol: Protocol | None
     >>> 0.45 < count_length(mask.astype(bool) & (np.arange(100) < 46), truth).recall < 0.55
     True
     """
-    check_shape(predicted, name="the predicted mask", shape=truth.shape)
+    predicted = as_mask(predicted, name="predicted", shape=truth.shape)
     rules = protocol or Protocol()
     rows, cols = truth.line[:, 0], truth.line[:, 1]
     if not rows.size:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
+from surfacedefect._checks import check_number, check_whole, checked_kinds, checked_pair, expect
 from surfacedefect.baselines.tile_classifier import TILE_PX
-from surfacedefect.errors import TrainingError
+from surfacedefect.errors import OptionError, TrainingError
 
 LossName = Literal["bce-dice", "focal-tversky", "centre-line-dice"]
 
 AugmentOn = Literal["auto", "workers", "device"]
+
+MOST_KINDS = 6
+"""The labels of a pixel are the bits of a byte, two of which mean something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +96,49 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Refuse a recipe that cannot be run."""
-        if self.steps < 1 or self.batch < 1:
-            raise TrainingError(f"steps={self.steps}, batch={self.batch}; expected at least 1 of each")
+        try:
+            self._check_numbers()
+        except OptionError as error:
+            raise TrainingError(f"the recipe's {error}") from error
         self._check_crop()
-        if not 0 < self.scale_range[0] <= self.scale_range[1]:
-            raise TrainingError(f"scale_range={self.scale_range}; expected (smallest, largest), both above 0")
-        if not 1 <= len(self.kinds) <= 6:
-            raise TrainingError(f"kinds={self.kinds}; expected one to six")
-        for name in (item.name for item in fields(self) if item.name.endswith("_share")):
-            if not 0 <= getattr(self, name) <= 1:
-                raise TrainingError(f"{name}={getattr(self, name)}; expected a share in [0, 1]")
+        if (
+            len(self.kinds) > MOST_KINDS
+            or len(set(self.kinds)) < len(self.kinds)
+            or {"damage", "ignore"} & {*self.kinds}
+        ):
+            raise TrainingError(
+                f"kinds={self.kinds}; expected one to {MOST_KINDS} different ones, none of them 'ignore' or 'damage', "
+                "which means all kinds together"
+            )
         for name, choices in (("loss", get_args(LossName)), ("augment", get_args(AugmentOn))):
             if getattr(self, name) not in choices:
                 raise TrainingError(f"{name}={getattr(self, name)!r}; expected one of {', '.join(map(repr, choices))}")
         if self.loss == "centre-line-dice" and "scratch" not in self.kinds:
             raise TrainingError(f"loss='centre-line-dice' with kinds={self.kinds}; expected 'scratch' among the kinds")
+
+    def _check_numbers(self) -> None:
+        if not isinstance(self.kinds, tuple):
+            raise OptionError(f"kinds is {self.kinds!r}; expected a tuple of names, such as ('scratch', 'dent')")
+        checked_kinds(self.kinds)
+        for name in ("steps", "batch", "crop_px", "validate_every", "checkpoint_every"):
+            check_whole(name, getattr(self, name), 1, 10**9)
+        check_whole("seed", self.seed, 0, 2**63 - 1)
+        check_whole("warmup_steps", self.warmup_steps, 0, 10**9)
+        for name in ("learning_rate", "encoder_learning_rate", "weight_decay"):
+            check_number(name, getattr(self, name), 0, 10)
+        for name in (
+            "ema_decay",
+            "loose_weight",
+            *(item.name for item in fields(self) if item.name.endswith("_share")),
+        ):
+            check_number(name, getattr(self, name), 0, 1)
+        check_number("dice", self.dice, 0, 1000)
+        for origin, share in self.origin_shares.items():
+            check_number(f"share of origin {origin!r}", share, 0, 1)
+        least, most = checked_pair("scale_range", self.scale_range, "smallest, largest")
+        for zoom in (least, most):
+            check_number("scale_range", zoom, 0.01, 100)
+        expect(least <= most, "scale_range", self.scale_range, "(smallest, largest) with smallest <= largest")
 
     def _check_crop(self) -> None:
         if self.crop_px < 32 or self.crop_px % 32:

@@ -52,7 +52,7 @@ def export_onnx(network: nn.Module, path: Path, *, card: ModelCard) -> ModelCard
     if path.suffix != ".onnx":
         raise ModelError(f"'{path.name}' is not a name for weights; expected one that ends in .onnx")
     network.eval()
-    _round_to_half(network)
+    round_to_half(network)
     side = card.window_px
     generator = torch.Generator().manual_seed(0)
     example = torch.randint(0, 256, (2, side, side, 3), generator=generator, dtype=torch.uint8)
@@ -87,8 +87,8 @@ def _exported(network: nn.Module, example: torch.Tensor) -> Any:
     return program.model_proto
 
 
-def _round_to_half(network: nn.Module) -> None:
-    """Round the weights that are stored as fp16, so that network and file hold the same numbers."""
+def round_to_half(network: nn.Module) -> None:
+    """Round the weights that are stored as fp16, in place, so that network and file hold the same numbers."""
     torch = require("torch", extra="train")
     with torch.no_grad():
         for parameter in network.parameters():

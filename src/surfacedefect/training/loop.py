@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from surfacedefect._files import atomic_path, write_text
+from surfacedefect._files import atomic_path, without_nan, write_text
 from surfacedefect._machine import usable_cores
 from surfacedefect.errors import TrainingError, require
 from surfacedefect.networks import network_inputs
@@ -143,12 +145,16 @@ def train(
         {"params": [p for name, p in named if not name.startswith("encoder.")], "peak": config.learning_rate},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-    checkpoint = Checkpoint(run_dir / "last.pt", network=network, average=average, optimizer=optimizer, config=config)
+    checkpoint = Checkpoint(
+        run_dir / "last.pt", network=network, average=average, optimizer=optimizer, config=config,
+        data=fingerprint(pictures, start=start),
+    )  # fmt: skip
     first, history = checkpoint.load(device)
+    recent, before = (float(history[-1][name]) if history else 0.0 for name in ("loss", "seconds"))
 
     on_device = config.augment == "device" or (config.augment == "auto" and device == "cuda")
     samples = task.samples(pictures, config, negatives=negatives, on_device=on_device)
-    started, recent = time.perf_counter(), 0.0
+    started = time.perf_counter() - before
     for step, (images, targets, weights) in enumerate(_batches(samples, first=first, workers=workers), first):
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate_factor(step, config)
@@ -222,7 +228,10 @@ def _told_of_other_weights(checkpoint: Path) -> Iterator[None]:
 def fast_precision(device: str) -> torch.dtype:
     """Return bfloat16 where the hardware computes it, else float32; without it, it is ten times slower."""
     torch = require("torch", extra="train")
-    if device == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+    if device == "cuda":
+        computed = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if computed else torch.float32  # type: ignore[no-any-return]
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
         return torch.bfloat16  # type: ignore[no-any-return]
     return torch.float32  # type: ignore[no-any-return]
 
@@ -329,21 +338,32 @@ def _figures(loss: float, history: Sequence[dict[str, Any]]) -> str:
 class Checkpoint:
     """The state of a run in one file, written under a temporary name and renamed."""
 
-    def __init__(self, path: Path, *, config: TrainingConfig, **parts: Any) -> None:
-        self.path, self.config, self.parts = path, config, parts
+    def __init__(self, path: Path, *, config: TrainingConfig, data: str, **parts: Any) -> None:
+        self.path, self.config, self.data, self.parts = path, config, data, parts
 
     def load(self, device: str) -> tuple[int, list[dict[str, Any]]]:
         """Return the steps done and the history; (0, []) when there is no checkpoint yet."""
         torch = require("torch", extra="train")
         if not self.path.is_file():
             return 0, []
-        state = torch.load(self.path, map_location=device, weights_only=True)
-        given, saved = _recorded(self.config), {**_recorded(type(self.config)()), **state["config"]}
+        try:
+            state = torch.load(self.path, map_location=device, weights_only=True)
+            given, saved = _recorded(self.config), {**_recorded(type(self.config)()), **state["config"]}
+        except Exception as error:
+            raise TrainingError(
+                f"'{self.path}' is no checkpoint of a training ({type(error).__name__}); expected one that an earlier "
+                "call wrote, or none: use another folder, or delete the file to start afresh"
+            ) from error
         if given != saved:
             changed = sorted(key for key in given.keys() | saved.keys() if given.get(key) != saved.get(key))
             raise TrainingError(
                 f"'{self.path}' was made with another recipe ({', '.join(changed)} differ); "
                 "use the same recipe to go on, or another folder to start afresh"
+            )
+        if state.get("data", self.data) != self.data:  # a checkpoint from before this was kept has none
+            raise TrainingError(
+                f"'{self.path}' was made from other pictures, labels or starting weights; give the same ones to go on, "
+                "or another folder to start afresh"
             )
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
@@ -355,8 +375,22 @@ class Checkpoint:
         state = {name: part.state_dict() for name, part in self.parts.items()}
         config = _recorded(self.config)
         with atomic_path(self.path) as temporary:
-            torch.save({**state, "step": step, "history": history, "config": config}, temporary)
-        write_text(self.path.with_name("history.json"), json.dumps(history, indent=1) + "\n")
+            torch.save(
+                {**state, "step": step, "history": history, "config": config, "data": self.data}, temporary
+            )  # fmt: skip
+        write_text(self.path.with_name("history.json"), json.dumps(without_nan(history), indent=1) + "\n")
+
+
+def fingerprint(pictures: Sequence[TrainingPicture], *, start: Path | None) -> str:
+    """Return a digest of what is learned from: pictures, labels and starting weights."""
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(f"{picture.name} {picture.origin} {picture.image.shape} ".encode())
+        for array in (picture.image, picture.labels):
+            digest.update(zlib.crc32(array.tobytes()).to_bytes(4, "big"))
+    if start is not None:
+        digest.update(start.read_bytes())
+    return digest.hexdigest()
 
 
 def _recorded(config: TrainingConfig) -> dict[str, Any]:

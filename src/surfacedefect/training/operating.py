@@ -169,8 +169,10 @@ def figures(score: KindScore) -> dict[str, Floats]:
         }
 
 
-def outline_threshold(kind: str, scores: PictureScores) -> float:
+def outline_threshold(kind: str, scores: PictureScores) -> float | None:
     """Return the threshold whose outlines fit the true ones best: that of the highest pixel F1, the lowest of equals.
+
+    None where no threshold finds any damage of that kind, or there is none.
 
     Parameters
     ----------
@@ -180,7 +182,8 @@ def outline_threshold(kind: str, scores: PictureScores) -> float:
         All validation pictures.
     """
     pixels = scores.total(kind).pixels
-    return max(THRESHOLDS, key=lambda threshold: (np.nan_to_num(pixels.f1(threshold)), -threshold))
+    fits = np.nan_to_num([pixels.f1(threshold) for threshold in THRESHOLDS])
+    return THRESHOLDS[int(fits.argmax())] if fits.any() else None
 
 
 def least_score(kind: str, *limits: tuple[PictureScores, float]) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,11 @@ from PIL import Image, ImageFilter
 
 from surfacedefect.errors import TrainingError
 
+if TYPE_CHECKING:
+    from surfacedefect.annotations import Dataset
+
+IGNORE = "ignore"
+"""The category that says "nobody can judge this"."""
 IGNORED_BIT = 64
 """Pixels whose truth is in doubt: they count for nothing."""
 LOOSE_BIT = 128
@@ -90,7 +96,8 @@ def read_pictures(
     Parameters
     ----------
     annotations
-        COCO ``.json``; its categories must include `kinds`, and ``ignore`` marks doubt.
+        COCO ``.json``; at least one of its categories must be among `kinds`. Regions of ``ignore``, and of any other
+        kind of damage, are in doubt.
     images_dir
         Folder of the pictures.
     kinds
@@ -101,24 +108,52 @@ def read_pictures(
     Raises
     ------
     TrainingError
-        No picture is annotated, or a picture is not of the size that the file says.
+        The file lists no pictures or none of the kinds, or a picture is not of the size that the file says.
+    AnnotationError, ScanError
+        The annotation file or a picture cannot be read, or a file name leads out of the folder.
     """
-    from surfacedefect.annotations import rasterise, read_coco
+    from surfacedefect.annotations import rasterise
     from surfacedefect.scan import Scan
 
+    dataset = read_annotated(annotations, images_dir, kinds=kinds)
     pictures = []
-    for record in read_coco(annotations).images:
-        with Scan.open(images_dir / record.file_name) as scan:
+    for record in dataset.images:
+        with Scan.open(dataset.path_of(record)) as scan:
             image = scan.rows(0, scan.height)
         if image.shape[:2] != (record.height, record.width):
             raise TrainingError(
                 f"'{record.file_name}' has {image.shape[1]} x {image.shape[0]} px, its annotation says "
                 f"{record.width} x {record.height}; annotate the picture as it is shown"
             )
-        masks = rasterise(record, [*kinds, "ignore"])
+        masks = rasterise(record, [*kinds, IGNORE])
         origin = record.origin or "own"
-        labels = label_pixels([masks[kind] for kind in kinds], masks["ignore"], loose=origin in loose_origins)
+        labels = label_pixels([masks[kind] for kind in kinds], masks[IGNORE], loose=origin in loose_origins)
         pictures.append(TrainingPicture(image, labels, origin, record.file_name))
-    if not pictures:
-        raise TrainingError(f"'{annotations}' lists no pictures; expected a COCO file with images and annotations")
     return pictures
+
+
+def read_annotated(annotations: Path, images_dir: Path, *, kinds: Sequence[str]) -> Dataset:
+    """Read a COCO file; regions of other kinds than these become ``ignore``: damage, but not to be learned or judged.
+
+    Raises
+    ------
+    TrainingError
+        The file lists no pictures, or none of the kinds.
+    AnnotationError
+        The file cannot be read.
+    """
+    from surfacedefect.annotations import read_coco
+
+    dataset = read_coco(annotations, images_dir=images_dir)
+    if not dataset.images:
+        raise TrainingError(f"'{annotations}' lists no pictures; expected a COCO file with images and annotations")
+    if not set(kinds) & set(dataset.categories):
+        raise TrainingError(
+            f"'{annotations}' has the categories {list(dataset.categories)}; expected some of {list(kinds)}. Rename "
+            "them in the file, or give other kinds"
+        )
+    images = tuple(
+        replace(image, regions=tuple(one if one.kind in kinds else replace(one, kind=IGNORE) for one in image.regions))
+        for image in dataset.images
+    )
+    return replace(dataset, images=images, categories=tuple(dict.fromkeys((*dataset.categories, IGNORE))))

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from surfacedefect._files import write_json, write_text
+from surfacedefect._files import check_folder, write_json, write_text
 from surfacedefect.card import ModelCard, OperatingPoint
 from surfacedefect.errors import TrainingError, require
 from surfacedefect.training.config import TileConfig, TrainingConfig
-from surfacedefect.training.pictures import TrainingPicture, read_pictures
+from surfacedefect.training.pictures import TrainingPicture, read_annotated, read_pictures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FOLLOWED_PICTURES = 30
 """About so many validation pictures are looked at while it trains; the thresholds are chosen on all of them."""
 HARD_NEGATIVE_SHARE = 0.2
-"""Share of the photo crops around false alarms of an earlier model, where one is given on the command line."""
+"""Share of the photo crops around false alarms of an earlier model, where one is given and the recipe says none."""
 LEAST_AREA_PX = 200.0
 """Smallest defect reported by default: about 1.4 x 1.4 mm where a pixel is 0.1 mm."""
 UNCALIBRATED, UNCALIBRATED_TILES = "not calibrated", "of half damaged, half clean tiles"
@@ -47,16 +47,16 @@ class AnnotatedFolder:
         """Read the pictures into memory; see `read_pictures`."""
         return read_pictures(self.annotations, self.images, kinds=config.kinds, loose_origins=config.loose_origins)
 
-    def pictures(self) -> list[tuple[AnnotatedImage, Path]]:
-        """Return the annotations and the path of each picture."""
-        from surfacedefect.annotations import read_coco
-
-        return [(record, self.images / record.file_name) for record in read_coco(self.annotations).images]
+    def pictures(self, kinds: Sequence[str]) -> list[tuple[AnnotatedImage, Path]]:
+        """Return the annotations and the path of each picture; regions of other kinds are ``ignore``."""
+        dataset = read_annotated(self.annotations, self.images, kinds=kinds)
+        return [(record, dataset.path_of(record)) for record in dataset.images]
 
     @property
     def name(self) -> str:
         """What a card calls these pictures."""
-        return f"{self.annotations.parent.name}/{self.annotations.name}"
+        path = self.annotations.resolve()
+        return f"{path.parent.name}/{path.name}"
 
 
 def train_model(
@@ -90,8 +90,8 @@ def train_model(
         Checkpoint (``last.pt``) of an earlier run whose averaged weights this one begins with.
     negatives
         An earlier model, by name or ``.onnx``: where it is wrong on the pictures of `data`, the recipe's
-        `hard_negative_share` of the photo crops are taken. The places are kept in ``run_dir/negatives.json``, and
-        looked for once.
+        `hard_negative_share` of the photo crops are taken, or `HARD_NEGATIVE_SHARE` where the recipe says 0. The places
+        are kept in ``run_dir/negatives.json``, and looked for once.
     workers
         Processes that prepare samples; None: one, or for a GPU as many as there are cores.
     progress
@@ -108,6 +108,10 @@ def train_model(
         The pictures or the recipe cannot be used.
     AnnotationError, ScanError
         An annotation file or a picture cannot be read.
+    OutputError
+        The folder of `out` or of the run cannot be written.
+    MissingExtraError
+        What trains, exports or runs the model is not installed. All of this is found out before training begins.
     """
     from surfacedefect.baselines import tile_card
     from surfacedefect.training.export import export_onnx
@@ -116,10 +120,17 @@ def train_model(
 
     if out.suffix != ".onnx":
         raise TrainingError(f"the model would be written to '{out}'; expected a name that ends in .onnx")
-    require("segmentation_models_pytorch", extra="train")
-    if validation is not None:
-        _check_apart(data, validation)
+    for package in ("segmentation_models_pytorch", "onnx", "onnxscript"):
+        require(package, extra="train")
+    require("onnxruntime", extra="cpu")
     run_dir = run_dir or out.with_name(f"{out.stem}-run")
+    _check_kinds(data, config.kinds)
+    if validation is not None:
+        _check_apart(data, validation, config.kinds)
+    if negatives is not None and not config.hard_negative_share:
+        config = replace(config, hard_negative_share=HARD_NEGATIVE_SHARE)
+    for folder in (out.parent, run_dir):
+        check_folder(folder)
     pictures = data.read(config)
     followed = followed_pictures(validation.read(config)) if validation else []
     places = [] if negatives is None else collect_negatives(negatives, pictures, run_dir / "negatives.json")
@@ -150,7 +161,7 @@ def train_model(
     if validation is None:
         return export_onnx(result.network, out, card=card)
     card, _ = export_calibrated(result.network, out, card=card, validation=validation)
-    scores = score_outlined(card, out, validation.pictures(), data=validation.name)
+    scores = score_outlined(card, out, validation.pictures(card.kinds), data=validation.name)
     return choose_scores(card, out, limits=[(scores, most_on(scores))], told=[scores])
 
 
@@ -165,7 +176,12 @@ def score_outlined(
     from surfacedefect.detector import Detector
     from surfacedefect.training.operating import THRESHOLDS, score_pictures
 
-    return score_pictures(Detector(weights), pictures, data=data, thresholds=THRESHOLDS, outline=card.thresholds)
+    return score_pictures(Detector(weights), pictures, data=data, thresholds=THRESHOLDS, outline=_outline(card))
+
+
+def _outline(card: ModelCard) -> dict[str, float]:
+    """Return the default threshold of every kind, also of those on which the card is silent."""
+    return {kind: card.threshold(kind) for kind in card.kinds}
 
 
 def export_calibrated(
@@ -191,7 +207,8 @@ def export_calibrated(
 
     summary = card.summary.replace(UNCALIBRATED, f"calibrated on {validation.name}")
     card, scores = _calibrated(network, out, card=card, summary=summary, validation=validation)
-    thresholds = {kind: outline_threshold(kind, scores) for kind in card.kinds}
+    best = {kind: outline_threshold(kind, scores) for kind in card.kinds}
+    thresholds = {kind: threshold for kind, threshold in best.items() if threshold is not None}
     return finish_card(card, out, points=operating_points(scores), thresholds=thresholds), scores
 
 
@@ -214,7 +231,7 @@ def choose_scores(
 
     least = {kind: default_score(kind, told[0], *limits) for kind in card.kinds}
     card = replace(card, least_scores=least)
-    points = [point for scores in told for point in default_points(scores, thresholds=card.thresholds, least=least)]
+    points = [point for scores in told for point in default_points(scores, thresholds=_outline(card), least=least)]
     return finish_card(card, out, points=(*card.operating_points, *points), thresholds=dict(card.thresholds))
 
 
@@ -228,20 +245,36 @@ def _calibrated(
     kinds: tuple[str, ...] | None = None,
     counted: Literal["pixels", "tiles"] = "pixels",
 ) -> tuple[ModelCard, PictureScores]:
-    """Export a network as it is, calibrate it by the pixels or tiles of some pictures, export it again, score it."""
+    """Calibrate a network by the pixels or tiles of some pictures, export it, score it."""
     from surfacedefect.detector import Detector
     from surfacedefect.training.calibration import fit_kinds
-    from surfacedefect.training.export import export_onnx
+    from surfacedefect.training.export import export_onnx, round_to_half
     from surfacedefect.training.operating import THRESHOLDS, score_pictures
 
-    pictures, data = validation.pictures(), validation.name
-    export_onnx(network, out, card=card)
-    raw = score_pictures(Detector(out), pictures, data=data, kinds=kinds, thresholds=())
+    pictures, data = validation.pictures(kinds or card.kinds), validation.name
+    round_to_half(network)
+    raw = score_pictures(Detector(_as_predictor(network, card)), pictures, data=data, kinds=kinds, thresholds=())
     counts: dict[str, ScoreHistogram] = {kind: getattr(raw.total(kind), counted) for kind in card.kinds}
     fits = fit_kinds({kind: (of.positives, of.negatives) for kind, of in counts.items()})
     calibration = {kind: fit._asdict() for kind, fit in fits.items()}
     card = export_onnx(network, out, card=replace(card, summary=summary, calibration=calibration))
     return card, score_pictures(Detector(out), pictures, data=data, kinds=kinds, thresholds=THRESHOLDS)
+
+
+def _as_predictor(network: nn.Module, card: ModelCard) -> Predictor:
+    """Return a network of logits, as it is, as a predictor on the CPU."""
+    from surfacedefect.networks import windows_to_probabilities
+    from surfacedefect.predictor import FunctionPredictor
+
+    torch = require("torch", extra="train")
+    whole = windows_to_probabilities(network)
+
+    def look(windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            found: NDArray[np.float32] = whole(torch.from_numpy(windows.copy())).numpy()
+        return found
+
+    return FunctionPredictor(look, card=card)
 
 
 def finish_card(
@@ -253,13 +286,32 @@ def finish_card(
     return card
 
 
-def _check_apart(data: AnnotatedFolder, validation: AnnotatedFolder) -> None:
+def _check_kinds(data: AnnotatedFolder, kinds: Sequence[str]) -> None:
+    """Refuse kinds that the pictures to learn from do not know."""
+    from surfacedefect.annotations import read_coco
+
+    known = read_coco(data.annotations).categories
+    if missing := [kind for kind in kinds if kind not in known]:
+        raise TrainingError(
+            f"'{data.annotations}' has the categories {list(known)}; expected {missing} among them. Rename them in the "
+            "file, or give other kinds; a category may be without regions"
+        )
+
+
+def _check_apart(data: AnnotatedFolder, validation: AnnotatedFolder, kinds: Sequence[str]) -> None:
     """Refuse pictures of one car on both sides: what is measured on them would be too good."""
-    learned, judged = ({record.group for record, _ in folder.pictures()} - {None} for folder in (data, validation))
+    both = [folder.pictures(kinds) for folder in (data, validation)]
+    learned, judged = ({record.group for record, _ in pictures} - {None} for pictures in both)
     if shared := sorted(map(str, learned & judged)):
         raise TrainingError(
             f"{len(shared)} group(s) are among the pictures to learn from and among those to validate with, such as "
             f"'{shared[0]}'; expected each car on one side only: move all pictures of a group to one of the two files"
+        )
+    files, others = ({path.resolve() for _, path in pictures} for pictures in both)
+    if twice := sorted(map(str, files & others)):
+        raise TrainingError(
+            f"{len(twice)} picture(s) are among those to learn from and among those to validate with, such as "
+            f"'{twice[0]}'; expected each picture on one side only"
         )
 
 
@@ -275,13 +327,18 @@ def collect_negatives(model: Predictor | str | Path, pictures: list[TrainingPict
     from surfacedefect.training.negatives import FalseAlarm, find_false_alarms
 
     names = [picture.name for picture in pictures]
+    number = {name: index for index, name in enumerate(names)}
     if not kept.is_file():
         alarms = find_false_alarms(model, pictures)
         write_json(kept, {"false_alarms": [{"picture": names[which], "x": x, "y": y} for which, x, y in alarms]})
-    return [
-        FalseAlarm(names.index(item["picture"]), item["x"], item["y"])
-        for item in json.loads(kept.read_text(encoding="utf-8"))["false_alarms"]
-    ]
+    try:
+        places = json.loads(kept.read_text(encoding="utf-8"))["false_alarms"]
+        return [FalseAlarm(number[item["picture"]], float(item["x"]), float(item["y"])) for item in places]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"'{kept}' does not fit these pictures ({type(error).__name__}: {error}); expected false alarms on them. "
+            "Delete it to look for them again, or use another run folder"
+        ) from error
 
 
 def finished_tiles(

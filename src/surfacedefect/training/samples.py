@@ -188,10 +188,16 @@ class Samples:
 
 
 def _picture_shares(pictures: Sequence[TrainingPicture], config: TrainingConfig) -> NDArray[np.float64]:
-    """Spread each origin's share over its pictures; unnamed origins share what is left, or 1 when nothing is."""
-    named = {origin: config.origin_shares.get(origin, 0.0) for origin in {picture.origin for picture in pictures}}
-    unnamed = [origin for origin, share in named.items() if share == 0]
-    left = max(1 - sum(named.values()), 0.0) or 1.0
+    """Spread each origin's share over its pictures; unnamed origins share what those that are there leave."""
+    origins = sorted({picture.origin for picture in pictures})
+    named = {origin: config.origin_shares[origin] for origin in origins if origin in config.origin_shares}
+    unnamed = [origin for origin in origins if origin not in named]
+    left = 1 - sum(named.values())
+    if unnamed and left <= 1e-9 or (origins and not unnamed and not any(named.values())):
+        raise TrainingError(
+            f"origin_shares={dict(config.origin_shares)} leave nothing for {unnamed or origins}, where pictures are "
+            "from; expected a share for each origin, or shares below 1 in all"
+        )
     named.update({origin: left / len(unnamed) for origin in unnamed})
     counts = {origin: sum(picture.origin == origin for picture in pictures) for origin in named}
     shares = np.array([named[picture.origin] / counts[picture.origin] for picture in pictures])

@@ -120,7 +120,7 @@ def _print_on(
         module = max(1.0, rng.uniform(0.25, 0.5) / texel)
         while x < x1 - 4 * module:
             bar = module * rng.integers(1, 4)
-            draw.rectangle((x, y0, x + bar - 1, bottom), fill=ink)
+            draw.rectangle((x, y0, x + (bar - 1), bottom), fill=ink)  # (x + bar) - 1 may be less than x
             x += bar + module * rng.integers(1, 4)
         y0 = bottom + 0.8 / texel
     elif kind < 0.45:
