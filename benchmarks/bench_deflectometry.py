@@ -6,7 +6,7 @@ for; nothing else is chosen. The noise is fitted to each scan, the threshold is 
 
 A dent counts where it is 10 to 40 mm long and at least 30 um deep, and at least half of it can be seen; it is found
 when a quarter of its area is covered. Other dents are neither missed nor false. False alarms are those of the scoring
-protocol: polygons that touch no dent of any size.
+protocol: polygons that touch no dent of any size. On a scan that is refused for lack of fringes nothing is found.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from surfacedefect import Detector
 from surfacedefect.baselines import Deflectometry, FringeGeometry
+from surfacedefect.errors import ScanError
 from surfacedefect.evaluation import ObjectCounts, bootstrap_intervals, prepare_truth, score_scan
 from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, Fringe, SyntheticConfig, SyntheticScan, preset, render_scan
 from surfacedefect.synthetic.damage import Damage
@@ -150,20 +151,27 @@ def render_laid(seed: int, config: SyntheticConfig) -> SyntheticScan:
 
 
 def look(scan: SyntheticScan) -> dict[str, Any]:
-    """Detect, score, and say of each dent that counts how deep and long it is and how much of it is covered."""
+    """Detect, score, and say of each dent that counts how deep and long it is and how much of it is covered.
+
+    On a scan that is refused, for lack of fringes, nothing is found.
+    """
     started = time.process_time()
-    detector = Detector(Deflectometry.fitted(scan.image, GEOMETRY))
-    found = detector.detect(scan.image)
+    try:
+        found = list(detections := Detector(Deflectometry.fitted(scan.image, GEOMETRY)).detect(scan.image))
+        values = detections.probability_map.read("dent")
+    except ScanError as error:
+        print(f"  refused: {error}")
+        found, values = None, np.zeros(scan.image.shape[:2], np.uint8)
     seconds = time.process_time() - started
-    values = found.probability_map.read("dent")
     truth = prepare_truth(scan.truth.masks, ignore=scan.truth.ignore)
-    objects = score_scan({"dent": values}, truth, threshold=0.5, polygons=found).kinds["dent"].objects
+    objects = score_scan({"dent": values}, truth, threshold=0.5, polygons=found or []).kinds["dent"].objects
     return {
         "dents": list(covered(scan, values >= 128)),
         "false_alarms": objects.false_alarms,
         "regions": objects.regions,
         "regions_found": objects.found,
         "cpu_seconds": round(seconds, 2),
+        "refused": found is None,
     }
 
 
@@ -192,6 +200,7 @@ def summary(case: Case, records: list[dict[str, Any]]) -> dict[str, Any]:
         "recall": rounded(total.recall),
         "false_alarms_per_scan": rounded(total.false_alarms_per_scan),
         "interval_95": {name: ends and [rounded(ends.low), rounded(ends.high)] for name, ends in intervals.items()},
+        "refused_scans": sum(record.get("refused", False) for record in records),
         "resprayed_scans": len(counts) - len(factory),
         "recall_without_resprayed": rounded(sum(factory[1:], factory[0]).recall) if factory else None,
         "cpu_seconds_a_scan": rounded(float(np.median([record["cpu_seconds"] for record in records]))),
@@ -254,7 +263,7 @@ def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
     right.set(xlabel="false alarms a scan", yticklabels=[])
     for axis in (left, right):
         axis.invert_yaxis()
-    left.legend(loc="lower left")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -213,7 +213,8 @@ def deflectometry_table(cases: Mapping[str, Any]) -> list[str]:
         recall, alarms = case["recall"], case["false_alarms_per_scan"]
         ends = case["interval_95"]["recall"]
         interval = f" ({ends[0]:.2f}-{ends[1]:.2f})" if ends else ""
-        count = f"{case['scans_rendered']} ({case['dents']})"
+        refused = f", {case['refused_scans']} refused" if case["refused_scans"] else ""
+        count = f"{case['scans_rendered']} ({case['dents']}{refused})"
         rows.append([name, case["what"], count, "-" if recall is None else f"{recall:.2f}{interval}", f"{alarms:.1f}"])
     return lines_of(["case", "rendered", "scans (dents)", "dents found", "false alarms a scan"], rows)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -108,6 +110,13 @@ def test_what_scaling_measures_finds_a_defect_a_window(script: Script, tmp_path:
     found = scaling.measured("detect", methods.write_scan(tmp_path / "scan.tif", 1280, 896))
     assert found["defects"] == 6 and found["seconds"] > 0
     assert scaling.measured("probability_map", tmp_path / "scan.tif")["defects"] is None
+
+
+def test_without_a_gpu_its_script_says_so_and_installs_nothing() -> None:
+    if shutil.which("nvidia-smi") or not shutil.which("bash"):
+        pytest.skip("needs a machine without a GPU, and bash")
+    done = subprocess.run(["bash", str(BENCHMARKS / "gpu.sh")], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "no CUDA GPU found" in done.stderr and "make bench-all" in done.stderr
 
 
 def test_each_script_says_its_question() -> None:
