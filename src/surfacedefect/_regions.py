@@ -12,7 +12,7 @@ from shapely.geometry import Polygon, shape
 
 from surfacedefect._raster import traced
 from surfacedefect.defect import Defect
-from surfacedefect.measure import measure
+from surfacedefect.measure import mean_probability, measure
 from surfacedefect.polygons import polygons_of
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def defects_of(
 ) -> tuple[Defect, ...]:
     """Outline and measure every kind at its threshold; score from high to low, then kind, top, left."""
     found = [
-        _measured(polygon, kind, probability_map)
+        _measured(polygon, kind, probability_map, least_score=least_scores[kind])
         for kind, threshold in thresholds
         for polygon in polygons_of(
             probability_map, kind, threshold=threshold, least_area_px=least_area_px, simplify_px=simplify_px
         )
     ]
-    return tuple(sorted((defect for defect in found if defect.score >= least_scores[defect.kind]), key=_rank))
+    return tuple(sorted((defect for defect in found if defect is not None), key=_rank))
 
 
 def unseen_in(probability_map: ProbabilityMap) -> list[Polygon]:
@@ -62,16 +62,20 @@ def _rank(defect: Defect) -> tuple[Any, ...]:
     return -defect.score, defect.kind, top, left, bottom, right, shapely.to_wkb(defect.polygon)
 
 
-def _measured(polygon: Polygon, kind: str, probability_map: ProbabilityMap) -> Defect:
+def _measured(polygon: Polygon, kind: str, probability_map: ProbabilityMap, *, least_score: float) -> Defect | None:
+    """Measure a polygon; None where its score is too low, found out first, as most of the work is in the lengths."""
     left, top, right, bottom = polygon.bounds
     cols = slice(max(0, math.floor(left)), min(probability_map.width, math.ceil(right)))
     rows = slice(max(0, math.floor(top)), min(probability_map.height, math.ceil(bottom)))
     part = probability_map.read(kind, rows=rows, cols=cols)
-    sizes = measure(polygon, probabilities=part, origin=(cols.start, rows.start))
+    score = mean_probability(polygon, part, origin=(cols.start, rows.start))
+    if score < least_score:
+        return None
+    sizes = measure(polygon)
     return Defect(
         polygon,
         kind,
-        score=sizes.score,
+        score=score,
         area_px=sizes.area_px,
         length_px=sizes.length_px,
         width_px=sizes.width_px,

@@ -126,7 +126,7 @@ def measure(
     score = math.nan
     if probabilities is not None:
         inside = grid.inside if filled is polygon and grid.cell_px == 1 else None
-        score = _score(polygon, probabilities, origin, inside=inside)
+        score = mean_probability(polygon, probabilities, origin=origin, inside=inside)
     return Measurement(area_px=float(polygon.area), length_px=length, width_px=width, score=score)
 
 
@@ -180,14 +180,37 @@ class _Grid:
         return cls(local, cell, _rasterised(local, shape=shape))
 
 
-def _score(
+def mean_probability(
     polygon: shapely.Polygon,
     probabilities: NDArray[np.uint8],
-    origin: tuple[int, int],
     *,
-    inside: NDArray[np.bool_] | None,
+    origin: tuple[int, int] = (0, 0),
+    inside: NDArray[np.bool_] | None = None,
 ) -> float:
-    """Return the mean probability over the polygon's pixels, which are ``inside`` its bounds when known."""
+    """Return the mean probability over a polygon's pixels: the score of `measure`, at a fraction of its cost.
+
+    Parameters
+    ----------
+    polygon, probabilities, origin
+        See `measure`.
+    inside
+        bool, of the shape of the polygon's bounds: its pixels, when they are known.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    OptionError
+        The probabilities do not cover the polygon.
+
+    Examples
+    --------
+    >>> mean_probability(shapely.box(1, 1, 3, 2), np.array([[0, 0, 0], [0, 51, 153]], dtype=np.uint8))
+    0.4
+    """
     left, top, right, bottom = _box(polygon)
     shape, (x, y) = probabilities.shape, map(int, origin)
     known = len(shape) == 2 and probabilities.dtype == np.uint8 and (x, y) == tuple(origin)
@@ -198,7 +221,8 @@ def _score(
         )
     columns = slice(left - x, right - x)
     if inside is not None and inside.any():
-        return float(np.mean(probabilities[top - y : bottom - y, columns][inside])) / 255
+        values = probabilities[top - y : bottom - y, columns][inside]
+        return int(values.sum(dtype=np.int64)) / (255 * values.size)
     # A polygon between the pixel centres has the pixels that it touches.
     for all_touched in (False, True):
         total = count = 0
