@@ -5,7 +5,9 @@ scans of the frozen `bench-v1`, one after the other in each of its four paints, 
 uses. Deflectometry cannot look at photographs; it gets its own rendering of the same damage, under fringes, in three
 amounts of daylight. What a picture does not show
 cannot be asked of it, so each method is judged by what its own picture shows; the parts called `dents` then ask for
-every dent that any of these pictures shows. Seconds and MiB are those of whole scans, probability map and polygons.
+every dent that any of these pictures shows.
+
+What a scan costs, map and polygons, is measured on one of 4096 x 3000 px, each method in a process of its own.
 
 ``--quick`` takes few and small scans, so that everything is exercised in minutes; its figures mean nothing.
 Without the real pictures (SURFACEDEFECT_REAL_DATA) only the rendered scans are judged.
@@ -14,6 +16,9 @@ Without the real pictures (SURFACEDEFECT_REAL_DATA) only the rendered scans are 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -79,7 +84,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few and small scans: does it run?")
     parser.add_argument("--scans", type=int, default=5, help="rendered scans")
     parser.add_argument("--limit", type=int, help="at most so many photographs of each part")
+    parser.add_argument("--cost-of", metavar="METHOD", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.cost_of:
+        print(json.dumps(cost(arguments.cost_of, quick=arguments.quick)))
+        return
     if arguments.quick:
         arguments.scans, arguments.limit = 2, 2
     ways = methods()
@@ -100,12 +109,13 @@ def main() -> None:
         "question": __doc__,
         "quick": arguments.quick,
         "methods": {way.name: described(way) for way in ways},
+        "cost": costs(quick=arguments.quick),
         "reports": reports,
     }
     name = "quality-quick" if arguments.quick else "quality"
     print_table(reports)
     write_result(name, without_nan(result))
-    draw_curves(reports, name)
+    draw_curves(result, name)
 
 
 def methods() -> list[Method]:
@@ -150,6 +160,26 @@ def described(way: Method) -> dict[str, Any]:
         return {"fitted": "to each scan", "refused": way.refused}
     card = way.model.predictor.card
     return {"card": card.name, "sha256": card.sha256, "thresholds": dict(card.thresholds)}
+
+
+def costs(*, quick: bool) -> dict[str, Any]:
+    """Return what one scan costs each method."""
+    found = {}
+    for way in methods():
+        command = [sys.executable, __file__, "--cost-of", way.name, *(["--quick"] if quick else [])]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found[way.name] = json.loads(done.stdout.splitlines()[-1])
+        print(way.name, found[way.name], flush=True)
+    return found
+
+
+def cost(name: str, *, quick: bool) -> dict[str, float]:
+    """Look at one rendered scan, in a process that has done nothing with this method's model but load it."""
+    way = next(way for way in methods() if way.name == name)
+    config = replace(FRINGES if way.fringes else PLAIN, **(QUICK_PX if quick else {}))
+    scan = render_scan(FIRST_BENCHMARK_SEED, config).image
+    _, seconds, peak_mib = watched(lambda: way.of(scan).detect(scan))
+    return {"width": config.width, "height": config.height, "seconds": seconds, "peak_mib": peak_mib}
 
 
 def pictures(arguments: argparse.Namespace) -> Iterator[Shown]:

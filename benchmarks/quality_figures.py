@@ -34,6 +34,8 @@ COLUMNS = {
     "pixel_average_precision": "pixel AP",
     "object_recall": "found",
     "false_alarms_per_scan": "false alarms",
+    "pixel_recall": "pixel recall",
+    "pixel_precision": "pixel precision",
     "tile_accuracy": "tile accuracy",
     "tile_accuracy_of_everything_is_clean": "all-clean accuracy",
 }
@@ -41,34 +43,43 @@ COLUMNS = {
 
 def print_table(reports: Reports) -> None:
     """Print every part, method and kind."""
-    heads = [*COLUMNS.values(), "s a scan", "MiB"]
+    heads = list(COLUMNS.values())
     print(f"\n{'part':34s} {'method':22s} {'kind':8s}", *(head.rjust(len(head)) for head in heads), sep="  ")
     for part, methods in reports.items():
         for method, report in methods.items():
             for kind, figures in report["kinds"].items():
                 values = [figures["metrics"][name]["value"] for name in COLUMNS]
-                values += [(report["seconds"] or np.nan) / report["scans"], report["peak_mib"] or np.nan]
-                cells = ("-" if value != value else f"{value:.3g}" for value in values)
+                cells = ("-" if value is None or value != value else f"{value:.3g}" for value in values)
                 shown = (cell.rjust(len(head)) for cell, head in zip(cells, heads, strict=True))
                 print(f"{part:34s} {method:22s} {kind:8s}", *shown, sep="  ")
 
 
-def draw_curves(reports: Reports, name: str) -> None:
-    """Draw, a row for each part: tiles and pixels by precision and recall, objects by recall and false alarms, cost."""
+def draw_curves(result: Mapping[str, Any], name: str) -> None:
+    """Draw, a row for each part: precision and recall of tiles and pixels, regions by false alarms; beside it cost."""
+    reports = result["reports"]
     rows = {part: title for part, title in SHOWN.items() if part in reports}
-    figure, axes = plt.subplots(len(rows), 4, figsize=(15, 3.7 * len(rows)), layout="constrained", squeeze=False)
-    for line, (part, title) in zip(axes, rows.items(), strict=True):
+    figure, axes = plt.subplots(
+        max(len(rows), 2), 4, figsize=(15, 3.7 * max(len(rows), 2)), layout="constrained", squeeze=False
+    )
+    for line, (part, title) in zip(axes, rows.items(), strict=False):
         for method, report in reports[part].items():
             _draw_method(line, report, label=method, colour=COLOURS[method])
-        line[0].set_title(f"{title}: 300 px tiles, any damage")
-        line[1].set_title("pixels, any damage")
-        line[2].set_title("regions found")
+        for axis, what in zip(
+            line, ("300 px tiles", "pixels", "regions, a quarter of each covered"), strict=False
+        ):
+            axis.set_title(what)
+            axis.grid(alpha=0.3)
         for axis in line[:2]:
             axis.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+        line[0].set_ylabel(f"{title}\nprecision")
         line[2].set(xscale="symlog", ylim=(0, 1.02), xlabel="false alarms a scan", ylabel="recall")
-        _draw_cost(line[3], reports[part])
-        for axis in line[:3]:
-            axis.grid(alpha=0.3)
+        line[2].set_xlim(left=-0.05)
+    for axis in axes[len(rows) :].ravel():
+        axis.set_axis_off()
+    for line in axes[2:]:
+        line[3].set_axis_off()
+    for line, key, form in ((axes[0], "seconds", "%.1f s"), (axes[1], "peak_mib", "%.0f MiB")):
+        _draw_cost(line[3], result["cost"], key, form)
     handles = axes[0][0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower left", ncols=len(COLOURS), frameon=False)
     figure.savefig(RESULTS / f"{name}.png", dpi=90)
@@ -87,12 +98,15 @@ def _draw_method(line: np.ndarray[Any, Any], report: Mapping[str, Any], *, label
     line[2].plot(froc["false_alarms_per_scan"], froc["recall"], marker=".", **style)
 
 
-def _draw_cost(axis: Axes, methods: Mapping[str, Any]) -> None:
-    seconds = [(report["seconds"] or np.nan) / report["scans"] for report in methods.values()]
-    names = [f"{name}\n{report['peak_mib'] or np.nan:.0f} MiB" for name, report in methods.items()]
-    bars = axis.barh(names, seconds, color=[COLOURS[name] for name in methods])
-    axis.bar_label(bars, fmt="%.1f s", padding=2)
-    axis.set(title="seconds a scan, MiB above the model", xlim=(0, 1.25 * np.nanmax(seconds)))
+def _draw_cost(axis: Axes, costs: Mapping[str, Any], key: str, form: str) -> None:
+    values = [cost[key] for cost in costs.values()]
+    names = [name.replace(" tile", "\ntile") for name in costs]
+    bars = axis.barh(names, values, color=[COLOURS[name] for name in costs])
+    axis.bar_label(bars, fmt=form, padding=2)
+    one = next(iter(costs.values()))
+    what = "seconds" if key == "seconds" else "MiB above the model"
+    axis.set(title=f"{what}, {one['width']} x {one['height']} px", xlim=(0, 1.35 * np.nanmax(values)))
+    axis.set_axis_on()
     axis.invert_yaxis()
 
 

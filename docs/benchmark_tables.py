@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,10 +24,11 @@ RENDERED = {
     "rendered, fringes, full sun": "fringes, full sun",
 }
 DENTS = {part.replace("rendered", "dents"): name for part, name in RENDERED.items()}
+MARKED = "clean_area_marked"
 SCORES = {
     "tile AP": ("tile_average_precision", ".2f"),
     "pixel AP": ("pixel_average_precision", ".2f"),
-    "pixel F1": ("pixel_f1", ".2f"),
+    "clean area marked": (MARKED, ".1%"),
     "regions found": ("object_recall", ".2f"),
     "false alarms a picture": ("false_alarms_per_scan", ".1f"),
     "length recall": ("length_recall", ".2f"),
@@ -37,7 +39,7 @@ def tables(results: Mapping[str, Result]) -> dict[str, list[str]]:
     """Return the lines of every table whose result is there, by its name."""
     found: dict[str, list[str]] = {}
     if quality := results.get("quality"):
-        found["methods"] = summary(quality["reports"])
+        found["methods"] = summary(quality)
         found["quality on photographs"] = quality_table(quality["reports"], PHOTOGRAPHS)
         found["quality on rendered scans"] = quality_table(quality["reports"], RENDERED)
         found["dents by daylight"] = quality_table(quality["reports"], DENTS, kind="dent")
@@ -76,12 +78,12 @@ def figure(metric: Mapping[str, Any] | None, form: str, *, interval: bool = Fals
     return text
 
 
-def summary(reports: Mapping[str, Any]) -> list[str]:
+def summary(quality: Result) -> list[str]:
     """Return a column for each method, and a row for each thing that a customer asks first."""
     asked = [
         ("tiles: which are damaged? average precision", "valid/all", "damage", "tile_average_precision", ".2f"),
         ("pixels: where is it? average precision", "valid/all", "damage", "pixel_average_precision", ".2f"),
-        ("pixels marked that are damage", "valid/all", "damage", "pixel_precision", ".2f"),
+        ("clean area marked", "valid/all", "damage", MARKED, ".1%"),
         ("regions found", "valid/all", "damage", "object_recall", ".2f"),
         ("false alarms a picture", "valid/all", "damage", "false_alarms_per_scan", ".1f"),
         ("pixels of rendered scans, average precision", "rendered", "damage", "pixel_average_precision", ".2f"),
@@ -89,37 +91,29 @@ def summary(reports: Mapping[str, Any]) -> list[str]:
             (f"dents of rendered scans found, {light}", f"dents, fringes, {light}", "dent", "object_recall", ".2f")
             for light in ("dark room", "full sun")
         ),
-        ("seconds a scan of 4096 x 3000 px", "rendered", "", "seconds", ".1f"),
-        ("MiB above the model", "rendered", "", "peak_mib", ".0f"),
     ]
     rows = []
     for label, part, kind, name, form in asked:
         cells = []
         for method in METHODS:
-            report = _report(reports, part, method)
-            if report is None:
-                cells.append("-")
-            elif kind:
-                metrics = report["kinds"].get(kind, {"metrics": {}})["metrics"]
-                cells.append(figure(metrics.get(name), form))
-            else:
-                value = report[name]
-                cells.append(
-                    "-" if value is None else f"{value / (report['scans'] if name == 'seconds' else 1):{form}}"
-                )
+            seen = "dents" if part.startswith("dents") and method != "deflectometry" else part
+            report = quality["reports"].get(seen, {}).get(method)
+            known = {} if report is None or kind not in report["kinds"] else metrics_of(report["kinds"][kind])
+            cells.append(figure(known.get(name), form))
         if any(cell != "-" for cell in cells):
             rows.append([label, *cells])
+    cost = quality["cost"]
+    size = "{width} x {height} px".format(**cost["U-Net"])
+    rows.append([f"seconds a scan of {size}", *(f"{cost[method]['seconds']:.1f}" for method in METHODS)])
+    rows.append(["MiB for it, above the model", *(f"{cost[method]['peak_mib']:.0f}" for method in METHODS)])
     return lines_of(["", *METHODS], rows)
 
 
-def _report(reports: Mapping[str, Any], part: str, method: str) -> Mapping[str, Any] | None:
-    """Return a method's report of a part: deflectometry's of fringes in the dark, the others' of the photograph."""
-    if part.startswith("dents, fringes") and method != "deflectometry":
-        part = "dents"
-    elif part == "rendered" and method == "deflectometry":
-        part = "rendered, fringes, dark room"
-    found: Mapping[str, Any] | None = reports.get(part, {}).get(method)
-    return found
+def metrics_of(kind: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a kind, and the share of the clean pixels that reach the threshold."""
+    pixels, level = kind["histograms"]["pixels"]["negatives"], max(math.ceil(255 * kind["threshold"] - 1e-9), 1)
+    marked = sum(pixels[level:]) / sum(pixels) if sum(pixels) else None
+    return {**kind["metrics"], MARKED: {"value": marked, "interval": None}}
 
 
 def quality_table(reports: Mapping[str, Any], parts: Mapping[str, str], *, kind: str = "damage") -> list[str]:
@@ -127,12 +121,10 @@ def quality_table(reports: Mapping[str, Any], parts: Mapping[str, str], *, kind:
     rows = []
     for part, name in parts.items():
         for method, report in reports.get(part, {}).items():
-            metrics = report["kinds"][kind]["metrics"]
+            metrics = metrics_of(report["kinds"][kind])
             cells = [figure(metrics[key], form, interval=True) for key, form in SCORES.values()]
-            seconds, memory = report["seconds"] / report["scans"], report["peak_mib"]
-            cost = [f"{seconds:.1f}", "-" if memory is None else f"{memory:.0f}"]
-            rows.append([f"{name} ({report['scans']})", method, *cells, *cost])
-    return lines_of(["on", "method", *SCORES, "seconds", "MiB"], rows)
+            rows.append([f"{name} ({report['scans']})", method, *cells])
+    return lines_of(["on", "method", *SCORES], rows)
 
 
 def accuracy(trap: Result) -> list[str]:

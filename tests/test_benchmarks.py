@@ -53,7 +53,9 @@ def test_the_form_is_strict(schema: dict[str, object]) -> None:
     import jsonschema
 
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"machine": {}, "question": "?", "quick": False, "methods": {}, "reports": {}}, schema)
+        jsonschema.validate(
+            {"machine": {}, "question": "?", "quick": False, "methods": {}, "cost": {}, "reports": {}}, schema
+        )
 
 
 def test_accuracy_follows_the_clean_tiles_and_recall_does_not(script: Script) -> None:
