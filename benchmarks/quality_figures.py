@@ -64,9 +64,7 @@ def draw_curves(result: Mapping[str, Any], name: str) -> None:
     for line, (part, title) in zip(axes, rows.items(), strict=False):
         for method, report in reports[part].items():
             _draw_method(line, report, label=method, colour=COLOURS[method])
-        for axis, what in zip(
-            line, ("300 px tiles", "pixels", "regions, a quarter of each covered"), strict=False
-        ):
+        for axis, what in zip(line, ("300 px tiles", "pixels", "regions, a quarter of each covered"), strict=False):
             axis.set_title(what)
             axis.grid(alpha=0.3)
         for axis in line[:2]:
