@@ -102,8 +102,8 @@ def _draw_cost(axis: Axes, costs: Mapping[str, Any], key: str, form: str) -> Non
     bars = axis.barh(names, values, color=[COLOURS[name] for name in costs])
     axis.bar_label(bars, fmt=form, padding=2)
     one = next(iter(costs.values()))
-    what = "seconds" if key == "seconds" else "MiB above the model"
-    axis.set(title=f"{what}, {one['width']} x {one['height']} px", xlim=(0, 1.35 * np.nanmax(values)))
+    what = f"seconds, {one['width']} x {one['height']} px" if key == "seconds" else "MiB for it, above the model"
+    axis.set(title=what, xlim=(0, 1.35 * np.nanmax(values)))
     axis.set_axis_on()
     axis.invert_yaxis()
 
