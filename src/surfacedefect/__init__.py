@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from surfacedefect._version import __version__
 
 if TYPE_CHECKING:
-    from surfacedefect import annotations, baselines, evaluation, synthetic, training
+    from surfacedefect import annotations, baselines, datasets, evaluation, synthetic, training
     from surfacedefect.card import ModelCard, OperatingPoint
     from surfacedefect.defect import Defect
     from surfacedefect.detections import Detections
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from surfacedefect.errors import (
         AnnotationError,
         BadValuesError,
+        DatasetError,
+        DatasetLockedError,
         EvaluationError,
         MissingExtraError,
         ModelError,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
         ScaleUnknownError,
         ScanError,
         ScanTooLargeError,
+        SourceError,
         SurfaceDefectError,
         TrainingError,
     )
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AnnotationError",
     "BadValuesError",
+    "DatasetError",
+    "DatasetLockedError",
     "Defect",
     "DetectOptions",
     "Detections",
@@ -62,11 +67,13 @@ __all__ = [
     "Scan",
     "ScanError",
     "ScanTooLargeError",
+    "SourceError",
     "SurfaceDefectError",
     "TrainingError",
     "__version__",
     "annotations",
     "baselines",
+    "datasets",
     "detect",
     "evaluation",
     "plan",

@@ -49,7 +49,7 @@ def open_rows(source: Any, *, name: str, max_pixels: int, again: bool) -> Rows:
     if isinstance(source, np.ndarray):
         return ArrayRows(source, name=name)
     if isinstance(source, Image.Image):
-        with _own_pillow_limits():
+        with own_pillow_limits():
             return _rows_of_image(source, name=name, max_pixels=max_pixels)
     if isinstance(source, Path | bytes):
         return _rows_of_file(source, name=name, max_pixels=max_pixels)
@@ -64,7 +64,7 @@ def open_rows(source: Any, *, name: str, max_pixels: int, again: bool) -> Rows:
 
 
 def _rows_of_file(source: Path | bytes, *, name: str, max_pixels: int) -> Rows:
-    with _own_pillow_limits(), _stream(source) as stream:
+    with own_pillow_limits(), _stream(source) as stream:
         start = stream.read(512)
         if start.startswith(b"\xff\xd8\xff"):
             header = _jpeg_header(stream, name=name)
@@ -119,7 +119,7 @@ def _decoded_by_pillow(stream: IO[bytes], start: bytes, *, name: str, max_pixels
         with quiet():
             image = Image.open(stream, formats=formats)
     except UnidentifiedImageError as error:
-        raise ScanError(f"{name}: found {_found(start)}, {_READABLE}; check that it is the right file") from error
+        raise ScanError(f"{name}: found {content_of(start)}, {_READABLE}; check that it is the right file") from error
     with image:
         return _rows_of_image(image, name=name, max_pixels=max_pixels)
 
@@ -255,7 +255,7 @@ def _check_size(width: int, height: int, *, what: str, name: str, most: int) -> 
         )
 
 
-def _found(start: bytes) -> str:
+def content_of(start: bytes) -> str:
     """Say what a file that is no picture is, from its first bytes."""
     for known, what in _KNOWN_STARTS.items():
         if start.startswith(known):
@@ -293,7 +293,7 @@ _pillow_limits: list[tuple[int | None, bool]] = []
 
 
 @contextlib.contextmanager
-def _own_pillow_limits() -> Iterator[None]:
+def own_pillow_limits() -> Iterator[None]:
     """Let ``max_pixels`` and our strictness rule, not Pillow's globals; the last one to leave puts them back."""
     with OPENING:
         _pillow_limits.append((Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES))

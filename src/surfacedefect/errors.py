@@ -10,6 +10,9 @@
     ├── PredictorError(RuntimeError)       a predictor failed or broke its contract
     │   └── BadValuesError                 it gave values that are no probabilities
     ├── AnnotationError(ValueError)        an annotation file is not what it says
+    ├── DatasetError(ValueError)           a data set's folder or its source cannot be used
+    │   ├── DatasetLockedError             another ingest is writing into that folder
+    │   └── SourceError                    the source cannot be reached, listed or read
     ├── EvaluationError(ValueError)        truth and prediction cannot be compared
     ├── TrainingError(ValueError)          the training data or recipe cannot be used
     └── OutputError(OSError)               a result cannot be written
@@ -61,6 +64,18 @@ class BadValuesError(PredictorError):
 
 class AnnotationError(SurfaceDefectError, ValueError):
     """An annotation file is not what it says."""
+
+
+class DatasetError(SurfaceDefectError, ValueError):
+    """A data set's folder or its source cannot be used."""
+
+
+class DatasetLockedError(DatasetError):
+    """Another ingest is writing into the same folder."""
+
+
+class SourceError(DatasetError):
+    """A source cannot be reached, listed or read."""
 
 
 class EvaluationError(SurfaceDefectError, ValueError):

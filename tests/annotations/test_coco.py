@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import io
 import json
 import os
 from pathlib import Path
@@ -9,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio.features
+from annotated import datasets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.affinity import translate
@@ -102,6 +107,40 @@ def test_pycocotools_decodes_what_we_write(tmp_path: Path) -> None:
     np.testing.assert_array_equal(by_kind["ignore"], ours["ignore"])
     assert by_kind["dent"][12, 15] == 0, "the hole is open"
     assert np.abs(by_kind["scratch"].astype(int) - ours["scratch"]).sum() <= 4  # its polygons round differently
+
+
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
+@given(dataset=datasets())
+@settings(max_examples=20, deadline=None)
+def test_pycocotools_sees_the_regions_that_we_see(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> None:
+    coco = pytest.importorskip("pycocotools.coco")
+    codec = pytest.importorskip("pycocotools.mask")
+    path = tmp_path_factory.mktemp("coco") / "a.json"
+    write_coco(path, dataset)
+    with contextlib.redirect_stdout(io.StringIO()):
+        theirs = coco.COCO(str(path))
+    document = json.loads(path.read_text())
+    regions = [(image, region) for image in dataset.images for region in image.regions]
+    for annotation, (image, region) in zip(document["annotations"], regions, strict=True):
+        ours = _pixels(image, region)
+        mask = theirs.annToMask(theirs.anns[annotation["id"]])
+        if isinstance(annotation["segmentation"], dict):
+            np.testing.assert_array_equal(mask, ours)
+        else:  # pycocotools rounds corners, so only pixels along the outline may differ
+            edge = rasterio.features.rasterize([region.polygon.boundary.buffer(1.1)], mask.shape, all_touched=True)
+            assert not ((mask != ours) & (edge == 0)).any()
+        annotation["segmentation"] = {"size": [image.height, image.width], "counts": ""}
+        annotation["segmentation"]["counts"] = codec.encode(np.asfortranarray(ours))["counts"].decode()
+    path.write_text(json.dumps(document))
+    drawn = [any_pixel for image, region in regions if (any_pixel := _pixels(image, region)).any()]
+    if len(drawn) == len(regions):
+        again = [(image, region) for image in read_coco(path).images for region in image.regions]
+        for (image, region), expected in zip(again, drawn, strict=True):
+            np.testing.assert_array_equal(_pixels(image, region), expected)
+
+
+def _pixels(image: AnnotatedImage, region: Region) -> Any:
+    return rasterise(dataclasses.replace(image, regions=(region,)), region.kind)[region.kind]
 
 
 @pytest.mark.parametrize("compressed", [True, False])

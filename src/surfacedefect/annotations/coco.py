@@ -8,18 +8,22 @@ they still draw the same pixels as the RLE; otherwise the RLE was edited, and it
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
 from shapely.geometry import MultiPolygon, Polygon, mapping, shape
 
 from surfacedefect._checks import is_whole
 from surfacedefect._words import shortened, type_name
 from surfacedefect.annotations import _rle
+from surfacedefect.annotations._outlines import FARTHEST, Outline
+from surfacedefect.annotations._pictures import check_pictures
+from surfacedefect.annotations._reading import Reading, load_json, need, text_or_none
 from surfacedefect.annotations.record import AnnotatedImage, Dataset, Region
 from surfacedefect.errors import AnnotationError, OutputError
 
@@ -57,28 +61,33 @@ def read_coco(path: str | Path, *, images_dir: str | Path | None = None) -> Data
     >>> read_coco(path).categories
     ('dent',)
     """
-    source = Path(path)
+    dataset = read(Path(path), Reading(images_dir=None if images_dir is None else Path(images_dir)))
+    check_pictures(dataset)
+    return dataset
+
+
+def read(source: Path, reading: Reading) -> Dataset:
+    """Read a COCO file as `reading` says."""
     document = _load(source)
     kinds = _categories(document["categories"], source=source)
-    images = _images(document["images"], source=source)
+    images = _images(document["images"], source=source, reading=reading)
     regions: dict[int, list[Region]] = {number: [] for number in images}
     for index, entry in enumerate(document["annotations"]):
         where = f"{shortened(source)}: annotation {_name(entry, index)}"
-        _need(entry, "image_id", "category_id", where=where)
-        image_id, category_id = entry["image_id"], entry["category_id"]
-        if not is_whole(image_id) or image_id not in images:
-            raise AnnotationError(f"{where} belongs to picture {image_id!r}, but no picture of the file has that id")
-        if not is_whole(category_id) or category_id not in kinds:
-            raise AnnotationError(f"{where} is of category {category_id!r}; expected one of {kinds}")
-        regions[image_id].append(_region(entry, kind=kinds[category_id], image=images[image_id], where=where))
-    folder = None if images_dir is None else Path(images_dir)
-    whole = (
-        AnnotatedImage(i.file_name, i.width, i.height, tuple(regions[n]), i.group, i.origin, n)
-        for n, i in images.items()
-    )
-    dataset = Dataset(tuple(dict.fromkeys(kinds.values())), tuple(whole), folder)
-    _check_pictures(dataset)
-    return dataset
+        picture = images.get(entry.get("image_id")) if _has_whole(entry, "image_id") else None
+        with reading.part(picture.file_name if picture else "", entry=entry):
+            need(entry, "image_id", "category_id", where=where)
+            image_id, category_id = entry["image_id"], entry["category_id"]
+            if picture is None:
+                raise AnnotationError(
+                    f"{where} belongs to picture {image_id!r}, but no picture of the file has that id"
+                )
+            if not is_whole(category_id) or category_id not in kinds:
+                raise AnnotationError(f"{where} is of category {category_id!r}; expected one of {kinds}")
+            region = _region(entry, kind=kinds[category_id], image=picture, where=where, reading=reading)
+            regions[image_id].append(region)
+    whole = (replace(image, regions=tuple(regions[number])) for number, image in images.items())
+    return Dataset(tuple(dict.fromkeys(kinds.values())), tuple(whole), reading.images_dir)
 
 
 def write_coco(path: str | Path, dataset: Dataset) -> None:
@@ -134,28 +143,16 @@ def write_coco(path: str | Path, dataset: Dataset) -> None:
 
 
 def _load(source: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise AnnotationError(
-            f"{shortened(source)} cannot be read: {error.strerror}. Expected a COCO JSON file"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{shortened(source)} is not JSON: {error}. Expected a COCO JSON file") from error
-    _need(document, "categories", "images", "annotations", where=shortened(source))
+    document = load_json(source, expected="a COCO JSON file")
+    need(document, "categories", "images", "annotations", where=shortened(source))
     for key in ("categories", "images", "annotations"):
         if not isinstance(document[key], list):
             raise AnnotationError(f"{shortened(source)}: '{key}' is {type_name(document[key])}; expected a list")
     return dict(document)
 
 
-def _need(entry: object, *keys: str, where: str) -> None:
-    if not isinstance(entry, dict):
-        raise AnnotationError(f"{where} is {type_name(entry)}; expected a JSON object with {', '.join(keys)}")
-    if missing := [key for key in keys if key not in entry]:
-        raise AnnotationError(
-            f"{where} lacks {', '.join(missing)}; found only {', '.join(map(str, entry)) or 'nothing'}"
-        )
+def _has_whole(entry: object, key: str) -> bool:
+    return isinstance(entry, dict) and is_whole(entry.get(key))
 
 
 def _name(entry: object, index: int) -> str:
@@ -176,7 +173,7 @@ def _categories(entries: list[Any], *, source: Path) -> dict[int, str]:
     kinds: dict[int, str] = {}
     for index, entry in enumerate(entries):
         where = f"{shortened(source)}: category {_name(entry, index)}"
-        _need(entry, "id", "name", where=where)
+        need(entry, "id", "name", where=where)
         number = _new_id(entry, kinds, where=where)
         if not isinstance(entry["name"], str) or not entry["name"]:
             raise AnnotationError(f"{where} is called {entry['name']!r}; expected a name such as 'scratch'")
@@ -184,23 +181,24 @@ def _categories(entries: list[Any], *, source: Path) -> dict[int, str]:
     return kinds
 
 
-def _images(entries: list[Any], *, source: Path) -> dict[int, AnnotatedImage]:
+def _images(entries: list[Any], *, source: Path, reading: Reading) -> dict[int, AnnotatedImage]:
     images: dict[int, AnnotatedImage] = {}
     for index, entry in enumerate(entries):
         where = f"{shortened(source)}: picture {_name(entry, index)}"
-        _need(entry, "id", "file_name", "width", "height", where=where)
-        number = _new_id(entry, images, where=where)
-        group, origin = (None if entry.get(key) is None else str(entry[key]) for key in ("group", "origin"))
-        try:
-            images[number] = AnnotatedImage(
-                entry["file_name"], entry["width"], entry["height"], group=group, origin=origin, id=number
-            )
-        except AnnotationError as error:
-            raise AnnotationError(f"{where}: {error}") from error
+        with reading.part(str(entry.get("file_name", "")) if isinstance(entry, dict) else "", entry=entry):
+            need(entry, "id", "file_name", "width", "height", where=where)
+            number = _new_id(entry, images, where=where)
+            group, origin = text_or_none(entry, "group"), text_or_none(entry, "origin")
+            try:
+                images[number] = AnnotatedImage(
+                    entry["file_name"], entry["width"], entry["height"], group=group, origin=origin, id=number
+                )
+            except AnnotationError as error:
+                raise AnnotationError(f"{where}: {error}") from error
     return images
 
 
-def _region(entry: dict[str, Any], *, kind: str, image: AnnotatedImage, where: str) -> Region:
+def _region(entry: dict[str, Any], *, kind: str, image: AnnotatedImage, where: str, reading: Reading) -> Region:
     if entry.get("iscrowd", 0) not in (0, 1):
         raise AnnotationError(f"{where}: iscrowd is {entry['iscrowd']!r}; expected 0 or 1")
     segmentation = entry.get("segmentation")
@@ -215,18 +213,10 @@ def _region(entry: dict[str, Any], *, kind: str, image: AnnotatedImage, where: s
         raise AnnotationError(
             f"{where}: the segmentation is {type_name(segmentation)}; expected a list or an RLE object"
         )
-    if outline.is_empty:
-        raise AnnotationError(f"{where}: the outline has no area; expected a region. Redraw or remove it")
-    score = entry.get("score")
-    if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
-        raise AnnotationError(f"{where}: the score is {score!r}; expected a number in [0, 1]")
-    try:
-        return Region(kind, outline, score)
-    except AnnotationError as error:
-        raise AnnotationError(f"{where}: {error}") from error
+    return reading.region(kind, outline, picture=image.file_name, where=where, score=entry.get("score"))
 
 
-def _from_polygons(rings: list[Any], *, where: str) -> Polygon | MultiPolygon:
+def _from_polygons(rings: list[Any], *, where: str) -> Outline:
     parts: list[Polygon] = []
     for ring in rings:
         if not isinstance(ring, list):
@@ -235,26 +225,16 @@ def _from_polygons(rings: list[Any], *, where: str) -> Polygon | MultiPolygon:
             raise AnnotationError(
                 f"{where}: a polygon has {len(ring)} numbers; expected an even count of at least 6 (three points)"
             )
-        if not all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in ring):
-            raise AnnotationError(f"{where}: a polygon holds something that is not a finite number")
+        if not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= FARTHEST for v in ring):
+            raise AnnotationError(f"{where}: a polygon holds something that is not a finite number up to 1e9")
         parts.append(Polygon(list(zip(ring[0::2], ring[1::2], strict=True))))
-    if len(parts) > 1:
-        together = MultiPolygon(parts)
-        if together.is_valid:
-            return together
-    return _rle.polygonal(
-        shapely.union_all([_repaired(part) for part in parts]) if len(parts) > 1 else _repaired(parts[0])
-    )
-
-
-def _repaired(part: Polygon) -> shapely.Geometry:
-    return part if part.is_valid else shapely.make_valid(part)
+    return MultiPolygon(parts) if len(parts) > 1 else parts[0]
 
 
 def _from_rle(
     segmentation: dict[str, Any], *, rings: object, image: AnnotatedImage, where: str
 ) -> Polygon | MultiPolygon:
-    _need(segmentation, "size", "counts", where=f"{where}: the RLE")
+    need(segmentation, "size", "counts", where=f"{where}: the RLE")
     if segmentation["size"] != [image.height, image.width]:
         raise AnnotationError(
             f"{where}: the RLE is of size {segmentation['size']}; "
@@ -282,20 +262,12 @@ def _rings(value: object) -> Polygon | MultiPolygon | None:
     if not isinstance(value, dict) or value.get("type") not in ("Polygon", "MultiPolygon"):
         return None
     try:
-        outline = shape(value)
+        with np.errstate(all="ignore"):  # nan among the numbers
+            outline = shape(value)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, shapely.errors.ShapelyError):
         return None
     usable = isinstance(outline, Polygon | MultiPolygon) and outline.is_valid and not outline.is_empty
     return outline if usable else None
-
-
-def _check_pictures(dataset: Dataset) -> None:
-    if dataset.images_dir is None:
-        return
-    for image in dataset.images:
-        path = dataset.path_of(image)
-        if not path.is_file():
-            raise AnnotationError(f"picture '{image.file_name}' is not in {dataset.images_dir}; expected {path}")
 
 
 def _numbers(images: Iterable[AnnotatedImage]) -> list[int]:

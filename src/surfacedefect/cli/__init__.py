@@ -11,6 +11,7 @@ import typer
 
 from surfacedefect._version import __version__
 from surfacedefect.cli._group import CarefulGroup
+from surfacedefect.cli.data import data
 from surfacedefect.cli.demo import demo
 from surfacedefect.cli.detect import detect
 from surfacedefect.cli.info import info
@@ -39,6 +40,7 @@ app.command(name="info", help="Say which version, engines and models are install
 app.command(name="demo", help="Find the damage on a rendered scan, or your own, and compare with the truth.")(demo)
 app.command(name="train", help="Train a U-Net on your own annotated pictures.")(train)
 app.command(name="synth", help="Render scans with exact truth: pictures, masks, outlines.")(synth)
+app.add_typer(data, name="data")
 
 
 def _print_version(wanted: bool) -> None:

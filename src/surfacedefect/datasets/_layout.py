@@ -1,0 +1,170 @@
+"""Where things lie in a data set's folder, and the lock on it.
+
+    DEST/objects/ab/cdef...      every file once, under its SHA-256; never changed, never deleted
+    DEST/view/name-<hash>.jpg    the good pictures under readable names, linked to their objects
+    DEST/manifest.parquet        one row for every source path
+    DEST/.surfacedefect/         journal, lock and half-fetched files; of no use to others
+
+SHA-256 and not BLAKE2b: `sha256sum` checks a store without this library, S3 and DVC remotes know it, model cards use
+it, and with the SHA instructions of today's processors it is the faster one of the two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from surfacedefect._files import check_folder, write_json
+from surfacedefect._words import shortened
+from surfacedefect.errors import DatasetError, DatasetLockedError, OutputError, require
+
+HASH_DIGITS = 64
+READ_BYTES = 2**20
+_HASH = re.compile(f"[0-9a-f]{{{HASH_DIGITS}}}")
+_OURS = frozenset({"objects", "view", "manifest.parquet", ".surfacedefect"})
+_READ_ONLY = 0o444
+
+
+class Layout:
+    """The folder of one data set."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder).expanduser().absolute()
+        self.manifest = self.folder / "manifest.parquet"
+        self.view = self.folder / "view"
+        self.objects = self.folder / "objects"
+        self._private = self.folder / ".surfacedefect"
+        self.journal = self._private / "journal.sqlite"
+        self.parts = self._private / "parts"
+
+    def prepare(self) -> None:
+        """Make the folder; refuse one that holds something else.
+
+        Raises
+        ------
+        DatasetError
+            It holds other files and no data set.
+        OutputError
+            It cannot be made or written.
+        """
+        shown = shortened(self.folder)
+        if self.folder.is_dir():
+            others = sorted(path.name for path in self.folder.iterdir() if path.name not in _OURS)
+            for place in (self.objects, self.view):
+                others += [place.name for _ in place.glob("*")][:1]
+            if others and not self.journal.exists() and not self.manifest.exists():
+                raise DatasetError(
+                    f"'{shown}' holds {shortened(others[0])!r} and no data set; expected an empty or new folder, "
+                    "or one that an ingest made: choose another"
+                )
+            if self.manifest.exists() and not self.journal.exists():
+                raise DatasetError(
+                    f"'{shown}' holds a manifest but not the journal of its ingest ('{self.journal.name}'); expected "
+                    "both: ingest into a new folder, or copy the folder '.surfacedefect' from where it was made"
+                )
+        check_folder(self.folder)
+        for place in (self.objects, self.view, self.parts):
+            check_folder(place)
+
+    def object(self, digest: str) -> Path:
+        """Path of a file's bytes; the hash is checked, as it may come from a manifest that others wrote."""
+        if not _HASH.fullmatch(digest):
+            raise DatasetError(
+                f"found the hash {shortened(digest)!r}, expected {HASH_DIGITS} digits 0 to f; the manifest is damaged"
+            )
+        return self.objects / digest[:2] / digest[2:]
+
+    def has_object(self, digest: str, *, size: int) -> bool:
+        """Whether the bytes are there in full length."""
+        try:
+            return self.object(digest).stat().st_size == size
+        except OSError:
+            return False
+
+    def place(self, part: Path, digest: str) -> Path:
+        """Move a whole file under its hash; what is there already stays, as links lead to it."""
+        target = self.object(digest)
+        try:
+            if self.has_object(digest, size=part.stat().st_size):
+                part.unlink()
+                return target
+            part.chmod(_READ_ONLY)
+            try:
+                part.replace(target)
+            except FileNotFoundError:
+                target.parent.mkdir(exist_ok=True)
+                part.replace(target)
+        except OSError as error:
+            raise OutputError(
+                f"'{shortened(target)}' cannot be written ({error.strerror}); expected a disk with room"
+            ) from error
+        return target
+
+    def digests(self) -> Iterator[str]:
+        """Hashes of all objects, in order."""
+        for folder in sorted(self.objects.glob("[0-9a-f][0-9a-f]")):
+            for path in sorted(folder.iterdir()):
+                if _HASH.fullmatch(folder.name + path.name):
+                    yield folder.name + path.name
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other ingests out while the block runs; the system lets go of the lock when the process dies.
+
+        Raises
+        ------
+        DatasetLockedError
+            Another process, or another thread, holds it.
+        DatasetError
+            The file system knows no locks.
+        """
+        filelock: Any = require("filelock", extra="data")
+        lock, holder = filelock.FileLock(self._private / "lock", timeout=0), self._private / "holder.json"
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise DatasetLockedError(
+                f"'{shortened(self.folder)}' is being written by another ingest{_who(holder)}; expected one at a time: "
+                "wait until it ends, or choose another folder"
+            ) from error
+        except (NotImplementedError, OSError) as error:
+            raise DatasetError(
+                f"'{shortened(self.folder)}' cannot be locked ({error}); expected a file system with locks: choose a "
+                "folder on a local disk"
+            ) from error
+        try:
+            started = time.strftime("%Y-%m-%d %H:%M:%S")
+            write_json(holder, {"pid": os.getpid(), "host": socket.gethostname(), "since": started})
+            yield
+        finally:
+            with suppress(OSError):
+                holder.unlink()
+            lock.release()
+
+
+def _who(holder: Path) -> str:
+    try:
+        told = json.loads(holder.read_text(encoding="utf-8"))
+        return f" (process {told['pid']} on {told['host']}, since {told['since']})"
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def hash_of(path: Path, *, seen: Callable[[int], None] | None = None) -> tuple[str, int]:
+    """SHA-256 and size of a file; `seen` is told the bytes of each piece."""
+    hasher, size = hashlib.sha256(), 0
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(READ_BYTES):
+            hasher.update(piece)
+            size += len(piece)
+            if seen:
+                seen(len(piece))
+    return hasher.hexdigest(), size

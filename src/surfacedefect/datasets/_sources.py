@@ -1,0 +1,248 @@
+"""Where files come from: the contract, folders of this machine, and which source an address means."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from surfacedefect._words import shortened, type_name
+from surfacedefect.datasets.options import IngestOptions
+from surfacedefect.errors import SourceError, SurfaceDefectError
+
+T = TypeVar("T")
+Patiently = Callable[[Callable[[], T]], T]
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*(?=://|::)")
+
+
+class Stopped(Exception):
+    """The run is to end; what was fetched stays."""
+
+
+class Lasting(Exception):
+    """Trying again would not help: the file is gone, or may not be read."""
+
+
+class StartOver(Exception):
+    """The source has another version by now: what was fetched of the old one is of no use."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One path that a source lists.
+
+    Attributes
+    ----------
+    path
+        Relative to the source, with ``/``; a file name of this machine may hold lone surrogates.
+    size
+        Bytes, or None when the source does not say.
+    tag
+        ETag, else modification time, as a text that changes with the content; None when the source has neither.
+    locator
+        How the source finds the file again.
+    state, reason
+        Why it is not to be fetched; empty for an ordinary file.
+    """
+
+    path: str
+    size: int | None = None
+    tag: str | None = None
+    locator: str = ""
+    state: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Bytes of a file from `start` on, which is 0 when the source cannot begin elsewhere; `size` is of the whole."""
+
+    start: int
+    chunks: Iterator[bytes]
+    size: int | None = None
+
+
+class Source(Protocol):
+    """Something that lists files and streams them. `read` is called from many threads."""
+
+    name: str
+
+    def walk(self, patiently: Patiently[list[SourceFile]]) -> Iterator[SourceFile]:
+        """List every path; a folder that cannot be listed is a path with the state ``failed``, ending in ``/``."""
+
+    def read(self, file: SourceFile, *, start: int, chunk_bytes: int) -> AbstractContextManager[Stream]:
+        """Stream a file; raise `Lasting` when trying again cannot help, `StartOver`, or anything else when it may."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class LocalSource:
+    """A folder of this machine. Links are followed to files inside the folder, never out of it, never to folders."""
+
+    def __init__(self, folder: str | os.PathLike[str], *, name: str | None) -> None:
+        self.folder = Path(folder).expanduser().absolute()
+        self._real = os.path.realpath(self.folder)
+        self.name = name or _text(self.folder.as_posix())
+
+    def walk(self, patiently: Patiently[list[SourceFile]]) -> Iterator[SourceFile]:
+        """List the folder and all below, by name."""
+        folders = [""]
+        while folders:
+            inner = folders.pop()
+            found: list[str] = []
+            try:
+                yield from self._listed(inner, found)
+            except OSError as error:
+                if not inner:
+                    raise SourceError(f"'{shortened(self.name)}' cannot be listed: {error.strerror}") from error
+                yield SourceFile(inner, state="failed", reason=f"the folder cannot be listed: {error.strerror}")
+            folders += reversed(found)
+
+    def _listed(self, inner: str, folders: list[str]) -> list[SourceFile]:
+        files = []
+        with os.scandir(self.folder / inner) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                path = inner + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(path + "/")
+                else:
+                    files.append(self._file(entry, path))
+        return files
+
+    def _file(self, entry: os.DirEntry[str], path: str) -> SourceFile:
+        try:
+            if entry.is_symlink() and (reason := self._astray(entry.path)):
+                return SourceFile(path, state="link", reason=reason)
+            about = entry.stat()
+        except OSError as error:
+            return SourceFile(path, state="failed", reason=error.strerror or str(error))
+        if not stat.S_ISREG(about.st_mode):
+            return SourceFile(path, state="not_a_file", reason="a device, a pipe or a socket")
+        return SourceFile(path, about.st_size, f"mtime:{about.st_mtime_ns}", entry.path)
+
+    def _astray(self, link: str) -> str:
+        target = os.path.realpath(link)
+        if os.path.commonpath([target, self._real]) != self._real:
+            return f"a link out of the source, to {_text(target)!r}"
+        if Path(target).is_dir():
+            return "a link to a folder, which is listed where it lies"
+        return "" if Path(target).exists() else "a link to nothing"
+
+    @contextmanager
+    def read(self, file: SourceFile, *, start: int, chunk_bytes: int) -> Iterator[Stream]:
+        """Read a file from `start` on."""
+        try:
+            opened = open(file.locator, "rb", buffering=0)  # noqa: PTH123, SIM115 - a path would not be kept as it is
+        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+            raise Lasting(error.strerror) from error
+        with opened:
+            opened.seek(start)
+            yield Stream(start, iter(lambda: opened.read(chunk_bytes), b""))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def open_source(address: str | os.PathLike[str], *, options: IngestOptions, dest: Path) -> Source:
+    """Open what an address means.
+
+    Raises
+    ------
+    SourceError
+        It is not an address of a known kind, not there, a file, or one of source and `dest` lies in the other.
+    MissingExtraError
+        A package for this kind of address is not installed.
+    """
+    if not isinstance(address, str | os.PathLike):
+        raise SourceError(
+            f"the source is {type_name(address)}; expected a folder or an address such as webdavs://host/"
+        )
+    text = os.fspath(address)
+    scheme = found.group().lower() if (found := _SCHEME.match(text)) else "file"
+    if scheme in ("file", "local") and "::" not in text:
+        return _local(text, name=options.name, dest=dest)
+    if scheme in ("webdav", "webdavs", "dav", "davs"):
+        from surfacedefect.datasets._webdav import WebdavSource
+
+        return WebdavSource(text, options=options)
+    from surfacedefect.datasets._remote import FsspecSource, ZipSource
+
+    return (ZipSource if scheme == "zip" else FsspecSource)(text, options=options)
+
+
+def _local(text: str, *, name: str | None, dest: Path) -> LocalSource:
+    if _SCHEME.match(text):
+        text = unquote(text.split("://", 1)[1])
+    source = LocalSource(text or ".", name=name)
+    shown = shortened(source.name)
+    if not text.strip() or not source.folder.is_dir():
+        what = "is a file" if source.folder.is_file() else "is not there"
+        raise SourceError(f"the source {shown!r} {what}; expected a folder, or an address such as webdavs://host/path")
+    real, target = os.path.realpath(source.folder), os.path.realpath(dest)
+    if os.path.commonpath([real, target]) in (real, target):
+        raise SourceError(f"the source {shown!r} and the data set {shortened(dest)!r} overlap; expected apart")
+    return source
+
+
+def without_secrets(address: str) -> str:
+    """Return an address without user and password.
+
+    Examples
+    --------
+    >>> without_secrets("webdavs://ann:secret@host:8443/share?x")
+    'webdavs://host:8443/share?x'
+    >>> without_secrets("zip://inner::sftp://ann@host/a.zip")
+    'zip://inner::sftp://host/a.zip'
+    """
+    links = []
+    for link in address.split("::"):
+        parts = urlsplit(link)
+        links.append(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in link else link)
+    return "::".join(links)
+
+
+def shown_reason(error: BaseException) -> str:
+    """Say in one line what a foreign package found."""
+    text = str(error) if isinstance(error, SurfaceDefectError | Lasting) else f"{type(error).__name__}: {error}"
+    return shortened(_text(" ".join(text.rstrip(": ").split())))
+
+
+def _text(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
+
+
+class Patience:
+    """Tries again what failed, later and later; a wait ends at once when the run is to stop."""
+
+    def __init__(self, *, retries: int, backoff_s: float, stop: threading.Event) -> None:
+        self.retries, self.stop, self._backoff_s = retries, stop, backoff_s
+
+    def wait(self, failures: int, *, least_s: float = 0.0) -> None:
+        """Wait after so many failures in a row; raise `Stopped` when the run is to end."""
+        import random
+
+        seconds = min(60.0, self._backoff_s * 2.0 ** (failures - 1)) * random.uniform(0.5, 1.5)
+        if self.stop.wait(max(seconds, min(least_s, 300.0))):
+            raise Stopped
+
+    def call(self, ask: Callable[[], T]) -> T:
+        """Ask until there is an answer."""
+        failures = 0
+        while True:
+            try:
+                return ask()
+            except (Stopped, Lasting, SurfaceDefectError):
+                raise
+            except Exception as error:
+                failures += 1
+                if failures > self.retries:
+                    raise
+                self.wait(failures, least_s=getattr(error, "least_s", 0.0))
