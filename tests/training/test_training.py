@@ -143,6 +143,20 @@ def test_an_interrupted_run_ends_where_an_undisturbed_one_does(pictures, tmp_pat
     assert json.loads((tmp_path / "cut" / "history.json").read_text())[-1]["step"] == 4
 
 
+def test_training_leaves_arithmetic_as_it_was(pictures, tmp_path):
+    from dataclasses import replace
+
+    from surfacedefect.training.loop import denormals_flushed, train
+
+    with denormals_flushed():
+        assert np.float64(1e-310) * np.float64(1) == 0
+        with denormals_flushed():
+            pass
+        assert np.float64(1e-310) * np.float64(1) == 0, "as it was before, inside too"
+    train(pictures, tmp_path, config=replace(TINY, steps=1), workers=0)
+    assert np.float64(1e-310) * np.float64(1) > 0, "SciPy's k-d tree crashes where it is not"
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(pictures, tmp_path):
     from dataclasses import replace
 

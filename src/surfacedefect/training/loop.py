@@ -86,6 +86,22 @@ def task_of(config: TrainingConfig) -> Task:
     return Task(Samples, build_network, begin_with, loss_of, validate)
 
 
+@contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Take numbers next to 0 for 0 meanwhile: several times faster where weights fade away.
+
+    Only meanwhile, as other libraries of the process count on them: SciPy's k-d tree crashes without.
+    """
+    torch = require("torch", extra="train")
+    before = bool(np.float64(1e-310) * np.float64(1) == 0)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
+@denormals_flushed()
 def train(
     pictures: Sequence[TrainingPicture],
     run_dir: Path,
@@ -125,7 +141,6 @@ def train(
     """
     torch = require("torch", extra="train")
     torch.manual_seed(config.seed)
-    torch.set_flush_denormal(True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = fast_precision(device)
     if workers is None:
