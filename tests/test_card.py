@@ -50,7 +50,7 @@ def test_what_is_reported_by_default_has_figures_of_its_own():
 @pytest.mark.parametrize(
     "text",
     ["", "no json", "[]", "{}", '{"name": "a"}', '{"name": "a", "kinds": "s"}', '{"name":"a","kinds":["s"],"new":1}',
-     '{"name": "a", "kinds": ["s"], "operating_points": [{"kind": "s"}]}',
+     '{"name": "a", "kinds": ["s"], "operating_points": [{"kind": "s"}]}', "[" * 100_000,
      '{"name": "a", "kinds": ["s"], "operating_points": [{"kind": "s", "data": "d", "threshold": [0.5], '
      '"pixel_recall": [], "pixel_precision": [1], "regions_found": [1], "false_alarms_per_scan": [1]}]}'],
 )  # fmt: skip

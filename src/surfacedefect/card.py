@@ -249,7 +249,7 @@ class ModelCard:
                 kinds=tuple(kinds),
                 operating_points=points,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ModelError(
                 f"{name} is not a model card ({error}); expected the JSON that surfacedefect writes beside its weights"
             ) from error

@@ -187,6 +187,7 @@ def test_training_lowers_the_loss(pictures, tmp_path):
         *({"scale_range": pair} for pair in ((0, 1), (1,), (2, 1), (1, float("nan")))),
         {"crop_px": 100}, {"painted_share": 1.5}, {"seed": -1}, {"ema_decay": 7}, {"learning_rate": -1},
         {"loose_weight": float("nan")}, {"origin_shares": {"own": -0.5}},
+        {"origin_shares": None}, {"loose_origins": "claims"}, {"kinds": ("",)},
     ],
 )  # fmt: skip
 def test_bad_recipes_are_refused(change):
@@ -313,9 +314,11 @@ def test_a_training_without_pictures_or_with_half_a_validation_is_refused(coco, 
     from surfacedefect.cli import app
 
     data, images = map(str, coco)
+    (folder := tmp_path / "folder.onnx").mkdir()
     for given in (
         ["--data", str(tmp_path / "none.json"), "--images", images, "--out", str(tmp_path / "a.onnx")],
         ["--data", data, "--images", images, "--out", str(tmp_path / "a.pt")],
+        ["--data", data, "--images", images, "--out", str(folder)],
         ["--data", data, "--images", images, "--valid-data", data, "--out", str(tmp_path / "a.onnx")],
         ["--data", data, "--images", str(tmp_path / "nowhere"), "--out", str(tmp_path / "a.onnx")],
     ):

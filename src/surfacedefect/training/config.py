@@ -120,6 +120,8 @@ class TrainingConfig:
         if not isinstance(self.kinds, tuple):
             raise OptionError(f"kinds is {self.kinds!r}; expected a tuple of names, such as ('scratch', 'dent')")
         checked_kinds(self.kinds)
+        expect(all(self.kinds), "kinds", self.kinds, "names that are not empty")
+        expect(isinstance(self.loose_origins, tuple), "loose_origins", self.loose_origins, "a tuple of names")
         for name in ("steps", "batch", "crop_px", "validate_every", "checkpoint_every"):
             check_whole(name, getattr(self, name), 1, 10**9)
         check_whole("seed", self.seed, 0, 2**63 - 1)
@@ -133,6 +135,7 @@ class TrainingConfig:
         ):
             check_number(name, getattr(self, name), 0, 1)
         check_number("dice", self.dice, 0, 1000)
+        expect(isinstance(self.origin_shares, dict), "origin_shares", self.origin_shares, "a dict of shares by origin")
         for origin, share in self.origin_shares.items():
             check_number(f"share of origin {origin!r}", share, 0, 1)
         least, most = checked_pair("scale_range", self.scale_range, "smallest, largest")

@@ -120,6 +120,8 @@ def train_model(
 
     if out.suffix != ".onnx":
         raise TrainingError(f"the model would be written to '{out}'; expected a name that ends in .onnx")
+    if out.is_dir():
+        raise TrainingError(f"the model would be written to '{out}', which is a folder; expected another name")
     for package in ("segmentation_models_pytorch", "onnx", "onnxscript"):
         require(package, extra="train")
     require("onnxruntime", extra="cpu")
