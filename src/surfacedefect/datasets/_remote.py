@@ -10,9 +10,17 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from surfacedefect._words import shortened
-from surfacedefect.datasets._sources import Lasting, Patiently, SourceFile, Stream, shown_reason, without_secrets
+from surfacedefect.datasets._sources import (
+    Lasting,
+    Patiently,
+    SourceFile,
+    Stream,
+    shown_reason,
+    walk_folders,
+    without_secrets,
+)
 from surfacedefect.datasets.options import IngestOptions
-from surfacedefect.errors import SourceError, SurfaceDefectError, require
+from surfacedefect.errors import SourceError, require
 
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError)
 _ETAGS = ("ETag", "etag", "md5", "checksum")
@@ -35,24 +43,7 @@ class FsspecSource:
     def walk(self, patiently: Patiently[list[SourceFile]]) -> Iterator[SourceFile]:
         """List folder after folder."""
         self._files.invalidate_cache()
-        folders, known = [(self._root, "")], {self._root}
-        while folders:
-            where, name = folders.pop()
-            try:
-                listed = patiently(lambda where=where, name=name: self._list(where, name))  # type: ignore[misc]
-            except SurfaceDefectError:
-                raise
-            except Exception as error:
-                if not name:
-                    raise SourceError(f"'{shortened(self.name)}' cannot be listed: {shown_reason(error)}") from error
-                yield SourceFile(name, state="failed", reason=f"the folder cannot be listed: {shown_reason(error)}")
-                continue
-            for file in listed:
-                if not file.path.endswith("/"):
-                    yield file
-                elif file.locator not in known:
-                    known.add(file.locator)
-                    folders.append((file.locator, file.path))
+        return walk_folders(self._list, self._root, name=self.name, patiently=patiently)
 
     def _list(self, where: str, name: str) -> list[SourceFile]:
         try:

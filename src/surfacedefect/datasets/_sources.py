@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -149,6 +150,38 @@ class LocalSource:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def walk_folders(
+    list_folder: Callable[[str, str], list[SourceFile]],
+    root: str,
+    *,
+    name: str,
+    patiently: Patiently[list[SourceFile]],
+) -> Iterator[SourceFile]:
+    """List a source folder after folder, each once.
+
+    ``list_folder`` takes the locator and the path of a folder; of what it returns, folders end in ``/``. `name` is what
+    the source is called.
+    """
+    folders, known = [(root, "")], {root}
+    while folders:
+        where, path = folders.pop()
+        try:
+            listed = patiently(partial(list_folder, where, path))
+        except SurfaceDefectError:
+            raise
+        except Exception as error:
+            if not path:
+                raise SourceError(f"'{shortened(name)}' cannot be listed: {shown_reason(error)}") from error
+            yield SourceFile(path, state="failed", reason=f"the folder cannot be listed: {shown_reason(error)}")
+            continue
+        for file in listed:
+            if not file.path.endswith("/"):
+                yield file
+            elif file.locator not in known:
+                known.add(file.locator)
+                folders.append((file.locator, file.path))
 
 
 def open_source(address: str | os.PathLike[str], *, options: IngestOptions, dest: Path) -> Source:

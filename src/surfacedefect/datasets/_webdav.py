@@ -23,11 +23,11 @@ from surfacedefect.datasets._sources import (
     SourceFile,
     StartOver,
     Stream,
-    shown_reason,
+    walk_folders,
     without_secrets,
 )
 from surfacedefect.datasets.options import IngestOptions
-from surfacedefect.errors import SourceError, SurfaceDefectError, require
+from surfacedefect.errors import SourceError, require
 
 PASSWORD_VARIABLE = "SURFACEDEFECT_SOURCE_PASSWORD"
 _ASKED = (
@@ -69,24 +69,7 @@ class WebdavSource:
 
     def walk(self, patiently: Patiently[list[SourceFile]]) -> Iterator[SourceFile]:
         """List folder after folder."""
-        folders, known = [("", self._root)], {self._root}
-        while folders:
-            name, where = folders.pop()
-            try:
-                listed = patiently(lambda where=where, name=name: self._list(where, name))  # type: ignore[misc]
-            except SurfaceDefectError:
-                raise
-            except Exception as error:
-                if not name:
-                    raise SourceError(f"'{shortened(self.name)}' cannot be listed: {shown_reason(error)}") from error
-                yield SourceFile(name, state="failed", reason=f"the folder cannot be listed: {shown_reason(error)}")
-                continue
-            for file in listed:
-                if not file.path.endswith("/"):
-                    yield file
-                elif file.locator not in known:
-                    known.add(file.locator)
-                    folders.append((file.path, file.locator))
+        return walk_folders(self._list, self._root, name=self.name, patiently=patiently)
 
     def _list(self, where: str, name: str) -> list[SourceFile]:
         """Children of a folder; folders among them end in ``/``."""
