@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ STATES = {
 }
 """What the column ``state`` may say. All but the first two are set aside."""
 
-LATER_COLUMNS = ("near_duplicate_group", "flags", "split")
+LATER_COLUMNS = ("near_duplicate_group", "flags", "group", "split")
 """Columns for later steps, empty at first. An ingest keeps their values as long as a row's hash is the same."""
 
 _ROWS = 5_000
@@ -62,6 +62,7 @@ def schema() -> pyarrow.Schema:
     in_source            whether the last ingest of this source still found it
     near_duplicate_group pictures that show nearly the same; null until a later step says
     flags                words such as ``"blurred"``; null until a later step says
+    group                what it belongs to, such as one car; never split; null until a later step says
     split                ``"train"``, ``"valid"`` or ``"test"``; null until a later step says
     ==================== =============================================================================
     """
@@ -83,6 +84,7 @@ def schema() -> pyarrow.Schema:
         arrow.field("in_source", arrow.bool_(), nullable=False),
         ("near_duplicate_group", text),
         ("flags", arrow.list_(arrow.field("element", text))),
+        ("group", text),
         ("split", text),
     ]
     return arrow.schema(columns, metadata={"surfacedefect.manifest": "1"})
@@ -171,6 +173,31 @@ def write_manifest(layout: Layout, journal: Journal) -> dict[str, int]:
                 counts[row["state"]] += 1
             writer.write_table(arrow.Table.from_pylist(batch, schema=schema()))
     return {state: count for state, count in counts.items() if count}
+
+
+def change_manifest(layout: Layout, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
+    """Rewrite the later columns, row by row; memory stays flat, and the file is the old one or the new one, whole.
+
+    Parameters
+    ----------
+    layout
+        The data set, locked by the caller (`Layout.locked`).
+    change
+        Given a row as a dictionary, returns new values of `LATER_COLUMNS`; those that it leaves out stay.
+    """
+    arrow: Any = require("pyarrow", extra="data")
+    parquet: Any = require("pyarrow.parquet", extra="data")
+    columns, batches = schema(), manifest_batches(layout.manifest)
+    with atomic_path(layout.manifest) as part, parquet.ParquetWriter(part, columns, compression="zstd") as writer:
+        for batch in batches:
+            rows = [{**row, **_only_later(change(row))} for row in batch.to_pylist()]
+            writer.write_table(arrow.Table.from_pylist(rows, schema=columns))
+
+
+def _only_later(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if wrong := set(values) - set(LATER_COLUMNS):
+        raise ValueError(f"{sorted(wrong)} cannot be changed; expected names of {LATER_COLUMNS}")
+    return values
 
 
 def _row(values: tuple[Any, ...], *, twins: set[str]) -> dict[str, Any]:
