@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -64,11 +65,62 @@ def test_what_is_no_card_is_refused(text):
     [{"kinds": ()}, {"kinds": ("a", "a")}, {"window_px": 0}, {"overlap_px": 512}, {"edge": "wrap"},
      {"thresholds": {"hail": 0.5}}, {"thresholds": {"scratch": 0}}, {"thresholds": {"scratch": "high"}},
      {"least_area_px": "30"}, {"simplify_px": None}, {"window_px": 512.5}, {"calibration": [1]}, {"name": 5},
-     {"training": "yes"}, {"kinds": (1,)}],
+     {"training": "yes"}, {"kinds": (1,)}, {"operating_points": [POINT]}, {"operating_points": (0.5,)},
+     {"operating_points": None}],
 )  # fmt: skip
 def test_impossible_cards_are_refused(change):
     with pytest.raises(ModelError, match="expected"):
         ModelCard(**{"name": "bad", "kinds": ("scratch",), **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        *(({"threshold": value}, "number in (0, 1]") for value in (0, 1.01, -0.5, "0.5", None, True, math.nan, [0.5])),
+        *(({"pixel_recall": value}, "in [0, 1], or nan") for value in (1.2, -0.1, "0.7", True, math.inf, [1], None)),
+        *(({"pixel_precision": value}, "in [0, 1], or nan") for value in (7, "")),
+        *(({"regions_found": value}, "in [0, 1], or nan") for value in (2, {})),
+        *(({"false_alarms_per_scan": value}, "0 or more, or nan") for value in (-1, math.inf, "few", False)),
+        *(({"least_score": value}, "number in [0, 1]") for value in (2, "0", None, math.nan)),
+        *(({"kind": value}, "a name") for value in ("", None, 5, ["dent"])),
+        ({"data": 7}, "a text"),
+        *(
+            ({"intervals": value}, "(low, high) of some of")
+            for value in (
+                None, [], {"pixel_recall": 0.5}, {"pixel_recall": (0.5,)}, {"pixel_recall": (0.9, 0.5)},
+                {"pixel_recall": (0.5, 1.5)}, {"pixel_recall": ("0.5", "0.9")}, {"luck": (0.1, 0.2)},
+                {"false_alarms_per_scan": (-1, 2)},
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_impossible_operating_points_are_refused(change, words):
+    with pytest.raises(ModelError, match=re.escape(words)):
+        replace(POINT, **change)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("threshold", "0.5"), ("threshold", [0.5]), ("pixel_recall", "0.7"), ("pixel_recall", 7), ("regions_found", [1]),
+     ("false_alarms_per_scan", -3), ("pixel_recall_95", "ab"), ("pixel_recall_95", [0.5]), ("pixel_recall_95", 0.5),
+     ("pixel_recall_95", [0.9, 0.1])],
+)  # fmt: skip
+def test_a_card_with_impossible_figures_is_refused(name, value):
+    record = json.loads(CARD.to_json())
+    record["operating_points"][0][name][0] = value
+    with pytest.raises(ModelError, match="not a model card"):
+        ModelCard.from_json(json.dumps(record))
+    for name, value in (("kind", 5), ("data", None), ("least_score", "high")):
+        record = json.loads(CARD.to_json())
+        record["operating_points"][0][name] = value
+        with pytest.raises(ModelError, match="not a model card"):
+            ModelCard.from_json(json.dumps(record))
+
+
+def test_undefined_figures_and_intervals_are_kept():
+    point = replace(POINT, false_alarms_per_scan=math.nan, intervals={"pixel_recall": (math.nan, math.nan)})
+    (read,) = ModelCard.from_json(replace(CARD, operating_points=(point,)).to_json()).operating_points
+    assert math.isnan(read.false_alarms_per_scan) and all(map(math.isnan, read.intervals["pixel_recall"]))
 
 
 def test_weights_are_checked_against_their_card(tmp_path):

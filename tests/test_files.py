@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from surfacedefect._files import atomic_path, check_folder, write_json, write_text
+from surfacedefect._files import atomic_path, check_folder, clearing_new_folders, write_json, write_text
 from surfacedefect.errors import OptionError, OutputError
 
 
@@ -112,3 +112,20 @@ def test_json_round_trip_and_no_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "b.json", {"x": float("nan")})
     assert left_in(tmp_path) == ["a.json"]
+
+
+def test_a_refused_call_clears_the_folders_it_made_and_no_others(tmp_path: Path) -> None:
+    (tmp_path / "old" / "empty").mkdir(parents=True)
+    for path in ("new/a/b", "old/new", "old", "old/empty/../new/x"):
+        with pytest.raises(OutputError), clearing_new_folders(tmp_path / path, tmp_path / "full" / "a"):
+            (tmp_path / path).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "full" / "a" / "empty").mkdir(parents=True)
+            (tmp_path / "full" / "a" / "kept.txt").touch()
+            raise OutputError("refused")
+        (tmp_path / "full" / "a" / "kept.txt").unlink()
+        (tmp_path / "full" / "a").rmdir()
+        (tmp_path / "full").rmdir()
+        assert sorted(item.name for item in tmp_path.rglob("*")) == ["empty", "old"]
+    with clearing_new_folders(tmp_path / "new"):
+        (tmp_path / "new").mkdir()
+    assert (tmp_path / "new").is_dir(), "a call that ends well keeps what it made"

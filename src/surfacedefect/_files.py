@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,50 @@ def check_folder(folder: str | Path) -> None:
         raise _output_error(error, path=place) from error
     finally:
         _remove(probe)
+
+
+@contextmanager
+def clearing_new_folders(*paths: str | Path) -> Iterator[None]:
+    """Take away again, when the block raises, the empty folders that it made on the way to some paths.
+
+    Folders that were there before stay, and so does everything with a file in it.
+
+    Parameters
+    ----------
+    paths
+        Files or folders that the block is to write.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with clearing_new_folders(folder / "a" / "b"):
+    ...     (folder / "a" / "b").mkdir(parents=True)
+    ...     raise OutputError("refused")
+    Traceback (most recent call last):
+    surfacedefect.errors.OutputError: refused
+    >>> (folder / "a").exists()
+    False
+    """
+    new = [place for path in paths if (place := _first_missing(path)) is not None]
+    try:
+        yield
+    except BaseException:
+        for place in new:
+            for folder, _, _ in os.walk(place, topdown=False):
+                with suppress(OSError):  # not empty, or another call's by now
+                    Path(folder).rmdir()
+        raise
+
+
+def _first_missing(path: str | Path) -> Path | None:
+    """Return the first folder that would have to be made on the way to a path; None where it exists."""
+    if "\0" in str(path):
+        return None
+    missing, place = None, Path(os.path.realpath(path))
+    while not os.path.lexists(place):
+        missing, place = place, place.parent
+    return missing
 
 
 def _remove(part: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,7 +16,14 @@ from surfacedefect._files import without_nan
 from surfacedefect._words import shortened
 from surfacedefect.errors import ModelError
 
-_FIGURES = ("pixel_recall", "pixel_precision", "regions_found", "false_alarms_per_scan")
+_SHARE = (1.0, "a number in [0, 1]")
+_FIGURES = {
+    "pixel_recall": _SHARE,
+    "pixel_precision": _SHARE,
+    "regions_found": _SHARE,
+    "false_alarms_per_scan": (sys.float_info.max, "a number, 0 or more"),
+}
+"""What is known of a threshold: the largest value, and the range in words."""
 _SORTS = {
     "text": ("name", "version", "edge", "weights_file", "sha256", "licence", "summary"),
     "whole": ("window_px", "overlap_px"),
@@ -24,6 +32,7 @@ _SORTS = {
     "names": ("kinds",),
     "mapping": ("training",),
     "optional": ("calibration",),
+    "points": ("operating_points",),
 }
 _SORT_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "text": (lambda value: isinstance(value, str), "a text"),
@@ -33,6 +42,10 @@ _SORT_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "names": (lambda value: not isinstance(value, str) and all(isinstance(kind, str) for kind in value), "names"),
     "mapping": (lambda value: isinstance(value, Mapping), "a mapping"),
     "optional": (lambda value: value is None or isinstance(value, Mapping), "a mapping or None"),
+    "points": (
+        lambda value: isinstance(value, tuple) and all(isinstance(point, OperatingPoint) for point in value),
+        "a tuple of operating points",
+    ),
 }
 
 
@@ -59,6 +72,11 @@ class OperatingPoint:
     least_score
         Mean probability, in [0, 1], that a region needs to be reported; with 0 every region is.
 
+    Raises
+    ------
+    ModelError
+        A value is of the wrong type or out of its range.
+
     Examples
     --------
     >>> point = OperatingPoint("dent", 0.5, 0.7, 0.6, 0.8, 1.5, "ten cars", {"pixel_recall": (0.6, 0.8)})
@@ -75,6 +93,25 @@ class OperatingPoint:
     data: str
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     least_score: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse figures that nothing can have been measured as."""
+        self._check("kind", isinstance(self.kind, str) and bool(self.kind), "a name")
+        self._check("data", isinstance(self.data, str), "a text")
+        self._check("threshold", is_number(self.threshold) and 0 < self.threshold <= 1, "a number in (0, 1]")
+        self._check("least_score", is_number(self.least_score) and 0 <= self.least_score <= 1, "a number in [0, 1]")
+        for name, (most, expected) in _FIGURES.items():
+            self._check(name, _is_figure(getattr(self, name), most), f"{expected}, or nan")
+        good = isinstance(self.intervals, Mapping) and all(
+            name in _FIGURES and _is_interval(ends, _FIGURES[name][0]) for name, ends in self.intervals.items()
+        )
+        self._check("intervals", good, f"(low, high) of some of {', '.join(_FIGURES)}, in their ranges")
+
+    def _check(self, name: str, good: bool, expected: str) -> None:
+        if not good:
+            raise ModelError(
+                f"an operating point has {name}={shortened(repr(getattr(self, name)))}; expected {expected}"
+            )
 
     def __str__(self) -> str:
         """Say it in a line, intervals in brackets."""
@@ -255,6 +292,17 @@ class ModelCard:
             ) from error
 
 
+def _is_figure(value: object, most: float) -> bool:
+    """Whether a value is a number in [0, most], or nan, which stands for what is not defined."""
+    return (isinstance(value, float) and math.isnan(value)) or (is_number(value) and 0 <= value <= most)  # type: ignore[operator]
+
+
+def _is_interval(ends: object, most: float) -> bool:
+    if not isinstance(ends, tuple) or len(ends) != 2 or not all(_is_figure(end, most) for end in ends):
+        return False
+    return not ends[0] > ends[1]
+
+
 def _curves(points: Iterable[OperatingPoint]) -> list[list[OperatingPoint]]:
     """Put together what is known of one kind on one set of data, with one least score."""
     curves: dict[tuple[str, str, float], list[OperatingPoint]] = {}
@@ -287,11 +335,17 @@ def _points(columns: Mapping[str, Any]) -> Iterator[OperatingPoint]:
         yield OperatingPoint(
             kind=columns["kind"],
             data=columns["data"],
-            least_score=float(columns.get("least_score", 0.0)),
+            least_score=columns.get("least_score", 0.0),
             threshold=values["threshold"],
-            **{name: math.nan if values[name] is None else values[name] for name in _FIGURES},
-            intervals={name: tuple(ends) for name in _FIGURES if (ends := values.get(f"{name}_95")) is not None},
+            **{name: _or_nan(values[name]) for name in _FIGURES},
+            intervals={
+                name: tuple(map(_or_nan, ends)) for name in _FIGURES if (ends := values.get(f"{name}_95")) is not None
+            },
         )
+
+
+def _or_nan(value: Any) -> Any:
+    return math.nan if value is None else value
 
 
 def _one_line_a_figure(curves: Sequence[Mapping[str, Any]]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from surfacedefect.annotations import (
     AnnotatedImage,
     Dataset,
+    detect_format,
     rasterise,
     read_annotations,
     read_mended,
@@ -131,7 +132,7 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     ):
         file.write_text(text)
         with pytest.raises(AnnotationError, match=message):
-            read_annotations(file)
+            read_annotations(file, "cvat")
     with pytest.raises(AnnotationError, match="width is None"):
         read_annotations(_file(tmp_path, size=""))
     with pytest.raises(AnnotationError, match="width is 'x'"):
@@ -143,3 +144,31 @@ def test_names_that_xml_cannot_hold_are_refused(tmp_path: Path) -> None:
         with pytest.raises(AnnotationError, match="XML cannot"):
             write_annotations(dataset, tmp_path / "a.xml", format="cvat")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["annotations.xml", "annotations.txt", "cvat", "a.json", "a.yaml"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_it_is_known_by_its_root_not_its_name(tmp_path: Path, name: str, encoding: str) -> None:
+    text = (
+        _file(tmp_path, POLYGON).read_text().replace('encoding="utf-8"', f'encoding="{encoding.removesuffix("-sig")}"')
+    )
+    (path := tmp_path / name).write_text(text, encoding=encoding)
+    assert detect_format(path) == "cvat"
+    assert len(read_annotations(path).images[0].regions) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<annotation><folder>VOC</folder></annotation>", "XML of <annotation>; expected <annotations>"),
+        ("<html>", "XML of <html>"),
+        ("<", "is not XML"),
+        ("<!-- only a comment -->", "is not XML"),
+        ('<!DOCTYPE annotations [<!ENTITY a "b">]><annotations/>', "document type"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.xml", "a"])
+def test_other_xml_is_not_taken_for_it(tmp_path: Path, text: str, message: str, name: str) -> None:
+    (path := tmp_path / name).write_text(text)
+    with pytest.raises(AnnotationError, match=message):
+        read_annotations(path)

@@ -240,3 +240,37 @@ def test_junk_anywhere_ends_in_our_own_error_or_a_line_of_the_report(tmp_path: P
 def test_letters_that_no_file_can_hold_are_named(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="no file can hold"):
         write_annotations(Dataset((), (AnnotatedImage("a\ud800", 4, 4),)), tmp_path / "a.json", format="via")
+
+
+@pytest.mark.parametrize("name", ["labelme", "yolo", "masks"])
+@pytest.mark.parametrize("file_name", [".", "..", "a/..", "a/", "a/.", "./"])
+def test_a_picture_is_no_folder(tmp_path: Path, name: str, file_name: str) -> None:
+    with pytest.raises(AnnotationError, match="name of a folder|leads out"):
+        write_annotations(Dataset(("dent",), (AnnotatedImage(file_name, 4, 4),)), tmp_path / "out", format=name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_refused_call_leaves_no_folder(tmp_path: Path, name: str) -> None:
+    """Neither when the names are wrong nor when a disk would not take them, half way through."""
+    (tmp_path / "old").mkdir()
+    for place in ("old", "new/deep"):
+        for file_name in ("\ud800.png", "in/" + "x" * 300 + ".png"):
+            dataset = Dataset(("dent",), (AnnotatedImage(file_name, 4, 4, (Region("dent", box(1, 1, 9, 3)),)),))
+            path = tmp_path / place / FILES[name]
+            with contextlib.suppress(AnnotationError, OutputError):
+                write_annotations(dataset, path, format=name)
+            if not any(item.is_file() for item in tmp_path.rglob("*")):
+                assert [item.name for item in tmp_path.iterdir()] == ["old"]
+            for item in tmp_path.rglob("*"):
+                if item.is_file():
+                    item.unlink()
+
+
+def test_nothing_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="path to write to is empty"):
+        write_annotations(_door(), "", format="labelme")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(AnnotationError, match="there is nothing"):
+        read_annotations(" ")

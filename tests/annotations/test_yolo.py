@@ -146,3 +146,51 @@ def test_without_pyyaml_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(MissingExtraError, match=r"surfacedefect\[data\]"):
         read_annotations(_set(tmp_path))
+
+
+@pytest.mark.parametrize("path", ["{0}/other", "../other", "..", "set/../../other", "/"])
+def test_a_path_that_leads_out_is_refused(tmp_path: Path, path: str) -> None:
+    """What a file of strangers says must not choose which folders are read."""
+    _set(tmp_path / "other")
+    yaml = f"path: {path.format(tmp_path)}\nnames: [scratch, dent]\n"
+    _set(tmp_path / "set", yaml=yaml)
+    (tmp_path / "set" / "set").mkdir()
+    for read in (read_annotations, read_mended):
+        with pytest.raises(AnnotationError, match="leads out of its folder; expected one inside"):
+            read(tmp_path / "set")
+    with pytest.raises(AnnotationError, match="leads out of its folder"):
+        read_annotations(tmp_path / "set", images_dir=tmp_path / "set" / "images")
+
+
+@pytest.mark.parametrize("path", ["inner", "./inner/../inner", "{0}/set/inner", "linked"])
+def test_a_path_inside_is_followed(tmp_path: Path, path: str) -> None:
+    _set(tmp_path / "set" / "inner")
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "elsewhere")
+    _set(tmp_path / "elsewhere")
+    _set(tmp_path / "set", yaml=f"path: {path.format(tmp_path)}\nnames: [scratch, dent]\n")
+    dataset = read_annotations(tmp_path / "set" / "data.yaml")
+    assert dataset.images_dir == tmp_path / "set" / ("linked" if path == "linked" else "inner") / "images"
+    assert [len(image.regions) for image in dataset.images] == [1]
+
+
+@pytest.mark.parametrize("images", ["other", "other/images"])
+def test_the_caller_may_say_where_the_pictures_are(tmp_path: Path, images: str) -> None:
+    _set(tmp_path / "other")
+    _set(tmp_path / "set", "", yaml="path: ../other\nnames: [scratch, dent]\n")
+    found = read_annotations(tmp_path / "set", images_dir=tmp_path / images)
+    assert [len(image.regions) for image in found.images] == [1], "the labels beside those pictures"
+
+
+@pytest.mark.parametrize("train", ["{0}/secret.txt", "../secret.txt", "images/../../secret.txt"])
+def test_a_list_that_leads_out_is_refused(tmp_path: Path, train: str) -> None:
+    (tmp_path / "secret.txt").write_text("./images/secret.jpg\n")
+    _set(tmp_path / "set", yaml=f"train: {train.format(tmp_path)}\nnames: [scratch, dent]\n")
+    with pytest.raises(AnnotationError, match=r"lists pictures in .*secret\.txt.*, which leads out"):
+        read_annotations(tmp_path / "set")
+
+
+@pytest.mark.parametrize("train", ["../train/images", "/data/images", "/nowhere/train.txt", "null", "[a.txt, b.txt]"])
+def test_splits_that_are_no_lists_here_are_not_looked_into(tmp_path: Path, train: str) -> None:
+    """Folders, as exports have them, and lists that were somebody else's."""
+    dataset = read_annotations(_set(tmp_path, yaml=f"train: {train}\nnames: [scratch, dent]\n"))
+    assert [image.file_name for image in dataset.images] == ["door.jpg"]

@@ -325,6 +325,37 @@ def test_a_card_of_other_kinds_is_refused():
         Deflectometry(FINE, card=deflectometry_card(FINE, kinds=("scratch",), thresholds={}))
 
 
+@pytest.mark.parametrize("wrong", [None, "crossed", [0.1], {"mm_per_px": 0.1}])
+def test_what_is_no_geometry_is_refused(flat, wrong):
+    for call in (
+        lambda: Deflectometry(wrong),
+        lambda: Deflectometry.fitted(flat, wrong),
+        lambda: slope_field(flat, wrong),
+        lambda: deflectometry_card(wrong),
+    ):
+        with pytest.raises(sd.OptionError, match="expected a FringeGeometry"):
+            call()
+
+
+@pytest.mark.parametrize(("name", "words"), [("noise", "a FringeNoise or None"), ("card", "a ModelCard or None")])
+@pytest.mark.parametrize("wrong", ["own", 3, []])
+def test_noise_and_card_of_another_type_are_refused(name, words, wrong):
+    with pytest.raises(sd.OptionError, match=f"{name} is .*; expected {words}"):
+        Deflectometry(FringeGeometry(mm_per_px=0.1), **{name: wrong})
+
+
+@pytest.mark.parametrize("wrong", [None, "scan.tif", [[1, 2], [3]]])
+def test_pictures_and_windows_of_another_type_are_refused(wrong):
+    geometry = FringeGeometry(mm_per_px=0.1)
+    for call in (lambda: slope_field(wrong, geometry), lambda: Deflectometry(geometry).z_score(wrong)):
+        with pytest.raises(sd.ScanError, match="expected uint8"):
+            call()
+    with pytest.raises(sd.PredictorError, match=r"expected an array of windows, uint8 \(N, S, S, 3\)"):
+        Deflectometry(geometry)(wrong)
+    with pytest.raises(sd.PredictorError, match=r"an? numpy.ndarray \(600, 600, 3\), expected an array of windows"):
+        Deflectometry(geometry)(np.zeros((600, 600, 3), np.uint8))
+
+
 def test_the_card_has_room_for_a_dent_and_its_surroundings():
     card = deflectometry_card(FringeGeometry(mm_per_px=0.1))
     assert (card.kinds, card.window_px, card.threshold("dent")) == (("dent",), 2048, 0.5)

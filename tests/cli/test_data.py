@@ -54,6 +54,10 @@ def test_refuses(run: Run, tmp_path: Path) -> None:
         (("ingest", "memory://x", tmp_path / "set", "--connections", 0), "connections is 0"),
         (("ingest", "memory://x", tmp_path / "set", "--storage", "user"), "expected KEY=VALUE"),
         (("ingest", "memory://x"), "DEST"),
+        (("ingest", "http://[bad", tmp_path / "set"), "is no address"),
+        (("ingest", "", tmp_path / "set"), "the source is empty"),
+        (("ingest", tmp_path, ""), "the folder of the data set is empty"),
+        (("ingest", tmp_path, tmp_path / "set", "--storage", "user=ann"), "storage_options names user"),
         (("verify", tmp_path), "there is no manifest"),
     ):
         result = run("data", *arguments)

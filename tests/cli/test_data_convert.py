@@ -59,6 +59,8 @@ def test_strict_refuses_and_wrong_use_is_said_in_one_line(run: Run, coco: Path, 
         ((coco, tmp_path / "a.xml", "--to", "pascal"), "expected one of coco, labelme"),
         ((tmp_path / "none", tmp_path / "a.xml", "--to", "cvat"), "there is nothing"),
         ((coco, tmp_path / "a.xml", "--to", "cvat", "--strict", "--kinds", "dent"), "leave one of them out"),
+        ((coco, "", "--to", "labelme"), "the path to write to is empty"),
+        (("", tmp_path / "a.xml", "--to", "cvat"), "there is nothing"),
         ((coco,), "see 'surfacedefect data convert --help'"),
     ):
         result = run("data", "convert", *arguments)

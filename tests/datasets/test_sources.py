@@ -13,6 +13,8 @@ from ingest_runs import Write, rows_of, tree
 from messy_share import jpeg
 
 from surfacedefect.datasets import IngestOptions, ingest
+from surfacedefect.datasets._sources import without_secrets
+from surfacedefect.errors import DatasetError, OptionError, SourceError
 
 
 def test_links_never_lead_out_of_the_source(tmp_path: Path, write: Write) -> None:
@@ -101,3 +103,92 @@ def test_a_broken_line_of_any_file_system_is_taken_up_in_the_middle(tmp_path: Pa
     assert ingest("breaking://line", tmp_path / "set", options=options).states == {"good": 1}
     assert starts == [0, 2**18, 2 * 2**18, 3 * 2**18]
     assert [path.read_bytes() for path in (tmp_path / "set" / "view").iterdir()] == [content]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://[bad", "host or port"),
+        ("http://host:99999999/x", "host or port"),
+        ("https://127.0.0.1:bad/x", "host or port"),
+        ("http://", "names no host"),
+        ("sftp:///x", "names no host"),
+        ("sftp://ho st/x", "names no host"),
+        ("zip://in::http://[bad", "host or port"),
+        ("webdav://[bad", "host or port"),
+        ("webdav://host:99999999/", "host or port"),
+        ("webdav://host:0/", "1 to 65535"),
+        ("webdav://a..b/", "host or port"),
+        ("webdav://\u2100/", "host or port"),
+        ("webdav://\ud800@host/", "no letter"),
+        ("webdav://host/a\0b", "null character"),
+        ("webdav::/x", "names no host"),
+        ("file::/tmp", "lies in nothing else"),
+        ("nosuch://x", "Protocol not known: nosuch"),
+        ("zip://none.zip", "No such file"),
+        ("~nosuchuser/x", "cannot be found"),
+        ("a\0b", "null character"),
+        ("", "the source is empty"),
+        (" ", "the source is empty"),
+        ("file://", "names no folder"),
+    ],
+)
+def test_addresses_that_lead_nowhere_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=words):
+        ingest(address, tmp_path / "set")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"no archive")
+    with pytest.raises(SourceError, match="not a zip file"):
+        ingest(f"zip://{tmp_path}/a.zip", tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["webdav://ann:geheim@", "webdavs://ann:ge/heim@host:x/", "sftp://ann:geheim@[::1", "http://ann:geh:eim@host:x"],
+)
+def test_no_message_tells_a_password(tmp_path: Path, address: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        ingest(address, tmp_path / "set")
+    assert "ge" not in str(caught.value).split("; expected")[0] and "eim" not in str(caught.value)
+
+
+def test_names_of_sources_stay_as_they_were() -> None:
+    """They are in manifests: another name would make another source of the same share."""
+    for address, name in (
+        ("WEBDAVS://ann:a%40b@Host:8443/a@b?x#y", "webdavs://Host:8443/a@b?x#y"),
+        ("sftp://ann@[::1]:22/a", "sftp://[::1]:22/a"),
+        ("webdav://host/a@b", "webdav://host/a@b"),
+        ("zip://a@b.jpg::sftp://ann@host/a.zip", "zip://b.jpg::sftp://host/a.zip"),
+    ):
+        assert without_secrets(address) == name
+
+
+@pytest.mark.parametrize("source", ["share", "file://share", "zip://a.zip", "webdav://127.0.0.1:1/"])
+def test_storage_options_that_nothing_reads_are_refused(tmp_path: Path, write: Write, source: str) -> None:
+    write("a.jpg", jpeg(1))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.jpg", jpeg(1))
+    source = source.replace("share", str(tmp_path / "share")).replace("a.zip", str(tmp_path / "a.zip"))
+    with pytest.raises(OptionError, match="storage_options names key") as caught:
+        ingest(source, tmp_path / "set", options=IngestOptions(storage_options={"key": "geheim"}))
+    assert "geheim" not in str(caught.value) and not (tmp_path / "set").exists()
+    if source.startswith("webdav"):
+        with pytest.raises(OptionError, match="user of storage_options is an int"):
+            ingest(source, tmp_path / "set", options=IngestOptions(storage_options={"user": 3}))
+
+
+def test_no_folder_is_not_the_current_one(tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("a.jpg", jpeg(1))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DatasetError, match="folder of the data set is empty"):
+        ingest(tmp_path / "share", "")
+    with pytest.raises(DatasetError, match="cannot be found"):
+        ingest(tmp_path / "share", "~nosuchuser/set")
+    assert [path.name for path in tmp_path.iterdir()] == ["share"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from surfacedefect.annotations import AnnotatedImage, Dataset, Region, write_coc
 from surfacedefect.training.config import TrainingConfig
 from surfacedefect.training.pictures import IGNORED_BIT, LOOSE_BIT, TrainingPicture, label_pixels, read_pictures
 from surfacedefect.training.samples import Samples, disturb
+from surfacedefect.training.sides import check_apart, copied
 
 pytest.importorskip("torch", reason="needs the extra [train]")
 
@@ -144,8 +146,6 @@ def test_an_interrupted_run_ends_where_an_undisturbed_one_does(pictures, tmp_pat
 
 
 def test_training_leaves_arithmetic_as_it_was(pictures, tmp_path):
-    from dataclasses import replace
-
     from surfacedefect.training.loop import denormals_flushed, train
 
     with denormals_flushed():
@@ -158,8 +158,6 @@ def test_training_leaves_arithmetic_as_it_was(pictures, tmp_path):
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(pictures, tmp_path):
-    from dataclasses import replace
-
     from surfacedefect.training.loop import train
 
     train(pictures, tmp_path, config=replace(TINY, steps=2), workers=0)
@@ -168,8 +166,6 @@ def test_a_checkpoint_of_another_recipe_is_refused(pictures, tmp_path):
 
 
 def test_training_lowers_the_loss(pictures, tmp_path):
-    from dataclasses import replace
-
     from surfacedefect.training.loop import train
 
     config = replace(TINY, steps=48, synthetic_share=0.0, painted_share=0.0, validate_every=12, ema_decay=0.5)
@@ -202,8 +198,12 @@ def test_nothing_to_train_on_is_refused():
         Samples([], TINY)
 
 
-def test_the_command_makes_a_model_that_detect_takes(coco, tmp_path, tiny_weights):
+def test_the_command_makes_a_model_that_detect_takes(coco, tmp_path, tiny_weights, monkeypatch):
+    from surfacedefect import annotations
     from surfacedefect.cli import app
+
+    read, parsed = annotations.read_coco, []
+    monkeypatch.setattr(annotations, "read_coco", lambda path, **given: parsed.append(path.name) or read(path, **given))
 
     data, images = map(str, coco)
     valid_data, valid_images = map(str, written(tmp_path, "valid", seed=1))
@@ -214,6 +214,7 @@ def test_the_command_makes_a_model_that_detect_takes(coco, tmp_path, tiny_weight
     others = ["--loss", "focal-tversky", "--negatives", str(tiny_weights)]
     done = CliRunner().invoke(app, ["train", *given, *sizes, *others])
     assert done.exit_code == 0, done.output
+    assert parsed == ["images.json", "valid.json"], "each file once"
     card = sd.ModelCard.from_json(out.with_suffix(".json").read_text())
     assert card.training["pictures"] == {"own": 2}
     assert {point.kind for point in card.operating_points} == {"scratch", "dent"}
@@ -227,8 +228,6 @@ def test_the_command_makes_a_model_that_detect_takes(coco, tmp_path, tiny_weight
 
 
 def test_crops_can_be_disturbed_on_the_device(pictures, tmp_path):
-    from dataclasses import replace
-
     from surfacedefect.training.loop import train
 
     here = replace(TINY, augment="device", synthetic_share=0.0, steps=2)
@@ -279,9 +278,46 @@ def test_a_picture_on_both_sides_is_refused(coco, tmp_path):
         train_model(AnnotatedFolder(*coco), tmp_path / "a.onnx", config=TINY, validation=AnnotatedFolder(*coco))
 
 
-def test_a_car_on_both_sides_is_refused(coco, tmp_path):
-    from dataclasses import replace
+def test_a_copy_on_both_sides_is_refused(coco, tmp_path):
+    from surfacedefect.training.recipe import AnnotatedFolder, train_model
 
+    valid, pictures = written(tmp_path, "valid", seed=1)
+    out = tmp_path / "new" / "a.onnx"
+    folders = [AnnotatedFolder(*coco), AnnotatedFolder(valid, pictures)]
+    check_apart(*folders, kinds=TINY.kinds)
+    copy, original = pictures / "1.png", coco[1] / "0.png"
+    copy.write_bytes(original.read_bytes())
+    with pytest.raises(sd.TrainingError, match=rf"^1 picture\(s\) .* copies .*'{copy}' of '{original}'"):
+        train_model(folders[0], out, config=TINY, validation=folders[1])
+    assert not out.parent.exists()
+
+
+def test_copies_are_told_by_their_bytes(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name, content in {"a": b"one", "b": b"two", "c": b"one", "d": b"three", "e": b"2wo"}.items():
+        (tmp_path / name).write_bytes(content)
+    a, b, c, d, e, empty, none = (tmp_path / name for name in ("a", "b", "c", "d", "e", "empty", "none"))
+    assert copied([a, b, none, empty], [c, d, e, none, empty]) == [(a, c)], "what is no file is told elsewhere"
+    assert copied([a], [b, e]) == copied([], [a]) == []
+
+
+@pytest.mark.parametrize("wrong", ["size", "missing", "start"])
+def test_a_refused_training_leaves_no_folder(coco, tmp_path, wrong):
+    from surfacedefect.training.recipe import AnnotatedFolder, train_model
+
+    data, images = coco
+    if wrong == "size":
+        Image.new("RGB", (64, 64)).save(images / "1.png")
+    if wrong == "missing":
+        (images / "1.png").unlink()
+    start = tmp_path / "none.pt" if wrong == "start" else None
+    out, run = tmp_path / "new" / "deep" / "a.onnx", tmp_path / "runs" / "one"
+    with pytest.raises((sd.TrainingError, sd.AnnotationError)):
+        train_model(AnnotatedFolder(data, images), out, config=TINY, run_dir=run, start=start, workers=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "images.json"]
+
+
+def test_a_car_on_both_sides_is_refused(coco, tmp_path):
     from surfacedefect.annotations import read_coco
     from surfacedefect.training.recipe import AnnotatedFolder, train_model
 

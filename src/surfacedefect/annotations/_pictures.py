@@ -56,8 +56,10 @@ def check_pictures(dataset: Dataset) -> None:
 
 
 def inside(file_name: str) -> PurePosixPath:
-    """Return a picture's path; refuse one that leads out of the folder of the pictures."""
+    """Return a picture's path; refuse one that leads out of the folder of the pictures, or names a folder."""
     path = PurePosixPath(file_name)
+    if file_name.rpartition("/")[2] in ("", "."):
+        raise AnnotationError(f"picture '{file_name}' has the name of a folder; expected that of a file")
     if path.is_absolute() or ".." in path.parts or "\\" in file_name or ":" in path.parts[0] or "\0" in file_name:
         raise AnnotationError(
             f"picture '{file_name}' has a name that leads out of its folder; expected a relative path"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -9,6 +10,44 @@ from xml.parsers import expat
 
 from surfacedefect._words import shortened
 from surfacedefect.errors import AnnotationError
+
+_BYTE_ORDER_MARKS = b"\xef\xbb\xbf\xff\xfe"
+_LOOKED_AT = 256
+
+
+class _Seen(Exception):
+    """The root element was met; the rest is not read."""
+
+
+def looks_like_xml(source: Path) -> bool:
+    """Whether a file begins as XML does; False for one that cannot be read."""
+    try:
+        with source.open("rb") as stream:
+            return stream.read(_LOOKED_AT).lstrip(_BYTE_ORDER_MARKS + b"\0 \t\r\n").startswith(b"<")
+    except OSError:
+        return False
+
+
+def root_name(source: Path, *, expected: str) -> str:
+    """Return the name of an XML file's root element, read no further than that.
+
+    Raises
+    ------
+    AnnotationError
+        As `load_xml`.
+    """
+    found = ""
+
+    def stop(name: str, _: Any) -> None:
+        nonlocal found
+        found = name
+        raise _Seen
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = stop
+    with suppress(_Seen):
+        _parse(source, parser, expected=expected)
+    return found
 
 
 def load_xml(source: Path, *, expected: str) -> Element:
@@ -22,6 +61,17 @@ def load_xml(source: Path, *, expected: str) -> Element:
     AnnotationError
         The file cannot be read, is no XML or declares a document type.
     """
+    builder = TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    _parse(source, parser, expected=expected)
+    return builder.close()
+
+
+def _parse(source: Path, parser: expat.XMLParserType, *, expected: str) -> None:
     name = shortened(source)
 
     def refuse(*_: Any) -> None:
@@ -29,17 +79,10 @@ def load_xml(source: Path, *, expected: str) -> Element:
             f"{name} declares a document type, which could hide harm; expected {expected} without one"
         )
 
-    builder = TreeBuilder()
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
     parser.StartDoctypeDeclHandler = refuse
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.data
     try:
         with source.open("rb") as stream:
             parser.ParseFile(stream)
-        return builder.close()
     except OSError as error:
         raise AnnotationError(f"{name} cannot be read: {error.strerror}. Expected {expected}") from error
     except (expat.ExpatError, ValueError, AssertionError, LookupError) as error:

@@ -23,6 +23,8 @@ from surfacedefect.errors import AnnotationError
 from surfacedefect.polygons import outline
 
 _EXPECTED = "a CVAT XML file for images"
+ROOT = "annotations"
+"""Name of the element that holds all others."""
 _VERSION = "1.1"
 _DIGITS = 10
 _MOST_PX = 2**30
@@ -34,7 +36,7 @@ def read(source: Path, reading: Reading) -> Dataset:
     root = load_xml(source, expected=_EXPECTED)
     where = shortened(source)
     version = root.findtext("version")
-    if root.tag != "annotations" or version != _VERSION:
+    if root.tag != ROOT or version != _VERSION:
         raise AnnotationError(
             f"{where} is <{root.tag}> of version {version}; expected {_EXPECTED} of version {_VERSION}"
         )
@@ -52,7 +54,7 @@ def read(source: Path, reading: Reading) -> Dataset:
 
 def write(path: Path, dataset: Dataset) -> None:
     """Write a CVAT file whose labels CVAT takes over; pictures keep their id, or are numbered anew from 0."""
-    root = Element("annotations")
+    root = Element(ROOT)
     SubElement(root, "version").text = _VERSION
     labels = SubElement(SubElement(SubElement(root, "meta"), "task"), "labels")
     for kind in dataset.categories:

@@ -17,14 +17,15 @@ from pathlib import Path
 from shapely.geometry import MultiPolygon
 
 from surfacedefect._checks import check_choice, expect, is_number
-from surfacedefect._files import check_folder
+from surfacedefect._files import check_folder, clearing_new_folders
 from surfacedefect._words import shortened
 from surfacedefect.annotations import coco, cvat, labelme, masks, via, yolo
 from surfacedefect.annotations._pictures import check_pictures
 from surfacedefect.annotations._reading import Reading, load_json
+from surfacedefect.annotations._xml import looks_like_xml, root_name
 from surfacedefect.annotations.mend import Mended, mend
 from surfacedefect.annotations.record import Dataset
-from surfacedefect.errors import AnnotationError
+from surfacedefect.errors import AnnotationError, OutputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +178,11 @@ def write_annotations(dataset: Dataset, path: str | Path, *, format: str) -> Non
     ['a/door.json', 'labels.txt']
     """
     check_choice("format", format, FORMATS)
+    if not str(path).strip():
+        raise OutputError("the path to write to is empty; expected a file or folder, such as . for the current one")
     try:
-        _FORMATS[format].write(Path(path), dataset)
+        with clearing_new_folders(path):
+            _FORMATS[format].write(Path(path), dataset)
     except UnicodeEncodeError as error:
         raise AnnotationError(
             f"a name holds {error.object[error.start]!r}, which no file can hold; expected letters"
@@ -252,8 +256,8 @@ def detect_format(path: str | Path) -> str:
     source = Path(path)
     if source.is_dir():
         found = _folder_format(source)
-    elif source.suffix.lower() == ".xml":
-        found = "cvat"
+    elif looks_like_xml(source) or source.suffix.lower() == ".xml":
+        found = _xml_format(source)
     elif source.suffix.lower() in (".yaml", ".yml"):
         found = "yolo"
     else:
@@ -265,6 +269,16 @@ def detect_format(path: str | Path) -> str:
 
 def _expected() -> str:
     return f"annotations of one of {', '.join(FORMATS)}"
+
+
+def _xml_format(source: Path) -> str:
+    root = root_name(source, expected=_expected())
+    if root != cvat.ROOT:
+        raise AnnotationError(
+            f"{shortened(source)} is XML of <{shortened(root)}>; expected <{cvat.ROOT}>, as CVAT writes it. Export it "
+            "as 'CVAT for images', or convert it to another format first"
+        )
+    return "cvat"
 
 
 def _json_format(document: object) -> str | None:
@@ -291,8 +305,8 @@ def _folder_format(folder: Path) -> str | None:
 def _read(path: str | Path, format: str, reading: Reading) -> Dataset:
     check_choice("format", format, ("auto", *FORMATS))
     source = Path(path)
-    if not source.exists():
-        raise AnnotationError(f"{shortened(source)} cannot be read: there is nothing. Expected {_expected()}")
+    if not str(path).strip() or not source.exists():
+        raise AnnotationError(f"'{shortened(path)}' cannot be read: there is nothing. Expected {_expected()}")
     name = detect_format(source) if format == "auto" else format
     return _FORMATS[name].read(source, reading)
 

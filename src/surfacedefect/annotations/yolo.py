@@ -9,6 +9,7 @@ YAML is read by PyYAML with its safe loader.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -45,11 +46,11 @@ def read(source: Path, reading: Reading) -> Dataset:
     settings = yaml_of(source)
     document = _load(settings)
     names = _names(document.get("names"), where=shortened(settings))
-    base = _base(document, settings=settings)
+    base = _base(document, settings=settings, images_dir=reading.images_dir)
     folder = _pictures_folder(base) if reading.images_dir is None else reading.images_dir
     found = pictures_by_stem(folder) if folder.is_dir() else {}
     pictures = {_without(key, "images"): name for key, name in found.items()}
-    listed = {_without(stem(name), "images"): name for name in _listed(document, base=base)}
+    listed = {_without(stem(name), "images"): name for name in _listed(document, base=base, settings=settings)}
     labels = _labels(document, base=base)
     images = []
     for key in sorted({*pictures, *labels, *listed}):
@@ -107,10 +108,38 @@ def _names(found: object, *, where: str) -> dict[int, str]:
     return {key: names[key] for key in sorted(names)}
 
 
-def _base(document: dict[str, Any], *, settings: Path) -> Path:
-    """Folder that the YAML file speaks of: its ``path`` where that is one, otherwise its own."""
-    said = document.get("path")
-    return settings.parent / said if isinstance(said, str) and (settings.parent / said).is_dir() else settings.parent
+def _base(document: dict[str, Any], *, settings: Path, images_dir: Path | None) -> Path:
+    """Folder that the YAML file speaks of: its ``path`` where that is one, otherwise its own.
+
+    A file of strangers does not choose what is read here: ``path`` leads out of its folder only to the pictures that
+    the caller named, or to the folder that holds them and their labels.
+    """
+    said, own = document.get("path"), settings.parent
+    base = _joined(own, said)
+    if base is None or not base.is_dir():
+        return own
+    known = images_dir is not None and (_lies_in(base, images_dir) or _same(base, images_dir.absolute().parent))
+    if not known and not _lies_in(base, own):
+        raise AnnotationError(
+            f"{shortened(settings)} has the path {shortened(said)!r}, which leads out of its folder; expected one "
+            "inside. Remove the line, move the file to the folder it means, or say where the pictures are (images_dir)"
+        )
+    return base
+
+
+def _joined(folder: Path, said: object) -> Path | None:
+    """Path that an entry means. Without ``..``, which after a link would lead elsewhere than it seems to."""
+    return Path(os.path.normpath(folder / said)) if isinstance(said, str) and "\0" not in said else None
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies in it, as written or as it really is: links inside are the user's own."""
+    written = Path(os.path.normpath(path.absolute())).is_relative_to(os.path.normpath(folder.absolute()))
+    return written or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _same(path: Path, folder: Path) -> bool:
+    return os.path.realpath(path) == os.path.realpath(folder)
 
 
 def _pictures_folder(base: Path) -> Path:
@@ -134,13 +163,22 @@ def _labels(document: dict[str, Any], *, base: Path) -> dict[str, Path]:
     return {_without(key, "labels"): p for key, p in (kept or others).items()}
 
 
-def _listed(document: dict[str, Any], *, base: Path) -> list[str]:
-    """Pictures that the lists of the YAML file name, relative to the folder of the pictures."""
+def _listed(document: dict[str, Any], *, base: Path, settings: Path) -> list[str]:
+    """Pictures that the lists of the YAML file name, relative to the folder of the pictures.
+
+    Folders in place of lists are not looked into: what is in ``images`` is found anyway.
+    """
     found = []
     for entry in (document.get(split) for split in _SPLITS):
-        if not isinstance(entry, str) or not entry.endswith(".txt") or not (base / entry).is_file():
+        file = _joined(base, entry)
+        if file is None or file.suffix != ".txt" or not file.is_file():
             continue
-        for line in (base / entry).read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        if not _lies_in(file, base) and not _lies_in(file, settings.parent):
+            raise AnnotationError(
+                f"{shortened(settings)} lists pictures in {shortened(entry)!r}, which leads out of its folder; "
+                "expected a file inside. Copy the list beside the YAML file, or remove the line"
+            )
+        for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
             path = PurePosixPath(line.strip())
             parts = path.parts[path.parts.index("images") + 1 :] if "images" in path.parts else path.parts
             if parts and not path.is_absolute() and ".." not in parts:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surfacedefect._checks import check_choice, check_number, checked_pair, expect
+from surfacedefect._words import type_name
 from surfacedefect.baselines._fringes import (
     Floats,
     Fringes,
@@ -165,6 +166,8 @@ def slope_field(image: NDArray[np.uint8], geometry: FringeGeometry) -> SlopeFiel
     ------
     ScanError
         No picture, too small a one, or no fringes in it.
+    OptionError
+        `geometry` is no `FringeGeometry`.
 
     Examples
     --------
@@ -175,7 +178,7 @@ def slope_field(image: NDArray[np.uint8], geometry: FringeGeometry) -> SlopeFiel
     >>> flat.slope_x.shape, bool(abs(flat.slope_x[20:-20, 20:-20]).max() < 5e-4), flat.slope_y is None
     ((200, 200), True, True)
     """
-    grid = geometry.grid
+    grid = checked_geometry(geometry).grid
     fringes = fringes_of(checked_image(image), grid)
     outside = without_fringes(fringes, usual(fringes.energy), grid)
     phases = {wave.axis: _unwrapped(wave, outside) for wave in fringes.waves}
@@ -214,9 +217,23 @@ def _slope(
     return np.asarray(slope - np.median(slope[~outside]), np.float32)
 
 
+def checked_geometry(geometry: object) -> FringeGeometry:
+    """Refuse what is no geometry."""
+    if not isinstance(geometry, FringeGeometry):
+        raise OptionError(
+            f"the geometry is {type_name(geometry)}; expected a FringeGeometry, such as FringeGeometry(mm_per_px=0.1)"
+        )
+    return geometry
+
+
 def checked_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Refuse what is no picture of bytes."""
-    found = image if isinstance(image, np.ndarray) else np.asarray(image)
+    try:
+        found = image if isinstance(image, np.ndarray) else np.asarray(image)
+    except (ValueError, TypeError) as error:  # lists of different lengths
+        raise ScanError(
+            f"found {type_name(image)} that is no array ({error}), expected uint8 (rows, columns)"
+        ) from error
     if found.dtype != np.uint8 or found.ndim not in (2, 3) or (found.ndim == 3 and found.shape[2] != 3):
         raise ScanError(
             f"found an array of {found.dtype} {found.shape}, expected uint8 (rows, columns) or (rows, columns, 3); "

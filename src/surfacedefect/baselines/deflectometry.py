@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surfacedefect._checks import expect
+from surfacedefect._words import type_name
 from surfacedefect.baselines._fringes import (
     Floats,
     Fringes,
@@ -43,7 +44,14 @@ from surfacedefect.baselines._fringes import (
     usual,
     without_fringes,
 )
-from surfacedefect.baselines._slopes import FringeGeometry, SlopeField, checked_image, fringes_of, slope_field
+from surfacedefect.baselines._slopes import (
+    FringeGeometry,
+    SlopeField,
+    checked_geometry,
+    checked_image,
+    fringes_of,
+    slope_field,
+)
 from surfacedefect.card import ModelCard
 from surfacedefect.errors import PredictorError, ScanError
 from surfacedefect.predictor import Probabilities, Windows
@@ -117,6 +125,7 @@ def deflectometry_card(geometry: FringeGeometry, name: str = "deflectometry", **
     >>> card.kinds, card.window_px, card.overlap_px, card.threshold("dent")
     (('dent',), 2048, 768, 0.5)
     """
+    checked_geometry(geometry)
     window_px = max(_WINDOW_PX, round(_WINDOW_PERIODS * geometry.flat_period_px))
     narrow_px = _OPENING * geometry.dent_mm[0] / geometry.mm_per_px
     values = {
@@ -147,7 +156,7 @@ class Deflectometry:
     Raises
     ------
     OptionError
-        The card has other kinds than ``("dent",)``.
+        The card has other kinds than ``("dent",)``, or an argument is of another type.
 
     Examples
     --------
@@ -164,7 +173,10 @@ class Deflectometry:
     def __init__(
         self, geometry: FringeGeometry, *, noise: FringeNoise | None = None, card: ModelCard | None = None
     ) -> None:
-        self.geometry = geometry
+        self.geometry = checked_geometry(geometry)
+        for name, value, kind in (("noise", noise, FringeNoise), ("card", card, ModelCard)):
+            good = value is None or isinstance(value, kind)
+            expect(good, name, value, f"a {kind.__name__} or None")
         self.noise = noise
         self._card = deflectometry_card(geometry) if card is None else card
         expect(self._card.kinds == KINDS, "kinds of the card", self._card.kinds, repr(KINDS))
@@ -186,9 +198,12 @@ class Deflectometry:
         ------
         ScanError
             The scan cannot be read, is too small, or shows no fringes anywhere.
+        OptionError
+            `geometry` is no `FringeGeometry`.
         """
         from surfacedefect.scan import Scan
 
+        checked_geometry(geometry)
         with Scan.open(scan) as opened:
             if card is None:
                 card = deflectometry_card(geometry)
@@ -210,8 +225,12 @@ class Deflectometry:
         PredictorError
             A window shows no fringes and no scan was `fitted`, so that nothing can be said of it; with
             ``on_error="skip"`` it is not inspected. Of a fitted scan, which has fringes elsewhere, it is 0 there, as on
-            every place without fringes: such places are not inspected either, but the map cannot tell.
+            every place without fringes: such places are not inspected either, but the map cannot tell. Or what was
+            given is no array of windows.
         """
+        if not isinstance(windows, np.ndarray) or windows.ndim != 4:
+            shape = f" {windows.shape}" if isinstance(windows, np.ndarray) else ""
+            raise PredictorError(f"found {type_name(windows)}{shape}, expected an array of windows, uint8 (N, S, S, 3)")
         found = np.empty((len(windows), 1, *windows.shape[1:3]), np.float32)
         for window, out in zip(windows, found, strict=True):
             try:

@@ -37,7 +37,12 @@ class Layout:
     """The folder of one data set."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder).expanduser().absolute()
+        if not str(folder).strip():
+            raise DatasetError("the folder of the data set is empty; expected its path, or . for the current folder")
+        try:
+            self.folder = Path(folder).expanduser().absolute()
+        except RuntimeError as error:  # ~ of an unknown user
+            raise DatasetError(f"'{shortened(folder)}' cannot be found ({error}); expected a folder") from error
         self.manifest = self.folder / "manifest.parquet"
         self.view = self.folder / "view"
         self.objects = self.folder / "objects"

@@ -15,6 +15,7 @@ from surfacedefect.datasets._sources import (
     Patiently,
     SourceFile,
     Stream,
+    refuse_storage_options,
     shown_reason,
     walk_folders,
     without_secrets,
@@ -93,6 +94,8 @@ class ZipSource:
         inner, chained, archive = address.partition("::")
         archive = archive if chained else inner.split("://", 1)[1]
         self._inside = inner.split("://", 1)[1].strip("/") if chained and "://" in inner else ""
+        if "://" not in archive:
+            refuse_storage_options(options, known=(), source="an archive on this machine")
         self.name = options.name or without_secrets(address)
         self._held = ExitStack()
         try:

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from surfacedefect._words import shortened, type_name
 from surfacedefect.datasets.options import IngestOptions
-from surfacedefect.errors import SourceError, SurfaceDefectError
+from surfacedefect.errors import OptionError, SourceError, SurfaceDefectError
 
 T = TypeVar("T")
 Patiently = Callable[[Callable[[], T]], T]
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*(?=://|::)")
+_USER = re.compile(r"^([a-zA-Z0-9+.-]*:?//)[^/?#]*@")
+_HOSTED = frozenset({"dav", "davs", "ftp", "http", "https", "sftp", "smb", "ssh", "webdav", "webdavs"})
+"""Kinds of addresses that name a host; others, such as s3, have names of their own in its place."""
 
 
 class Stopped(Exception):
@@ -200,9 +203,11 @@ def open_source(address: str | os.PathLike[str], *, options: IngestOptions, dest
         )
     text = os.fspath(address)
     scheme = found.group().lower() if (found := _SCHEME.match(text)) else "file"
+    is_webdav = scheme in ("webdav", "webdavs", "dav", "davs")
+    _check_address(text, chained=not is_webdav)
     if scheme in ("file", "local") and "::" not in text:
-        return _local(text, name=options.name, dest=dest)
-    if scheme in ("webdav", "webdavs", "dav", "davs"):
+        return _local(text, options=options, dest=dest)
+    if is_webdav:
         from surfacedefect.datasets._webdav import WebdavSource
 
         return WebdavSource(text, options=options)
@@ -211,18 +216,75 @@ def open_source(address: str | os.PathLike[str], *, options: IngestOptions, dest
     return (ZipSource if scheme == "zip" else FsspecSource)(text, options=options)
 
 
-def _local(text: str, *, name: str | None, dest: Path) -> LocalSource:
+def _check_address(text: str, *, chained: bool) -> None:
+    """Refuse what no package could make sense of; without this each fails in its own way, some of them silently."""
+    if not text.strip():
+        raise SourceError("the source is empty; expected a folder, or an address such as webdavs://host/path")
+    if "\0" in text:
+        raise _malformed(text, "it holds a null character")
+    if not _SCHEME.match(text):
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _malformed(text, f"it holds {error.object[error.start]!r}, which is no letter") from error
+    links = text.split("::") if chained else [text]  # WebDAV takes no chains, but addresses such as [::1]
+    if len(links) > 1 and links[0].partition("://")[0].lower() in ("file", "local"):
+        raise _malformed(text, "a folder or file of this machine lies in nothing else")
+    for link in links:
+        if link.partition(":")[0].lower() in _HOSTED:
+            _check_host(text, link)
+
+
+def _check_host(text: str, link: str) -> None:
+    try:
+        parts = urlsplit(link)
+        host, port = parts.hostname, parts.port
+        (host or "").encode("idna")
+    except ValueError as error:  # without its text, which may hold a part of the password
+        raise _malformed(text, "its host or port cannot be understood") from error
+    if not host or " " in host or port == 0:
+        raise _malformed(text, "it names no port from 1 to 65535" if host and port == 0 else "it names no host")
+
+
+def _malformed(text: str, why: str) -> SourceError:
+    """Say what is wrong with an address; what may be its user and password is not shown."""
+    scheme = found.group() + "://" if (found := _SCHEME.match(text)) else ""
+    shown = f"{scheme}...@{text.rpartition('@')[2]}" if scheme and "@" in text else text
+    return SourceError(
+        f"the source {shortened(_text(shown))!r} is no address ({why}); expected a folder, or one such as "
+        "webdavs://user@host:443/path, with @, / and : of a user or password as %40, %2F and %3A"
+    )
+
+
+def _local(text: str, *, options: IngestOptions, dest: Path) -> LocalSource:
     if _SCHEME.match(text):
         text = unquote(text.split("://", 1)[1])
-    source = LocalSource(text or ".", name=name)
+    if not text.strip():
+        raise SourceError("the source names no folder; expected one, such as file:///data/share")
+    refuse_storage_options(options, known=(), source="a folder of this machine")
+    try:
+        source = LocalSource(text, name=options.name)
+        there, is_file = source.folder.is_dir(), source.folder.is_file()
+    except (RuntimeError, ValueError) as error:  # ~ of an unknown user, a null character
+        raise SourceError(
+            f"the source {shortened(_text(text))!r} cannot be found ({error}); expected a folder"
+        ) from error
     shown = shortened(source.name)
-    if not text.strip() or not source.folder.is_dir():
-        what = "is a file" if source.folder.is_file() else "is not there"
+    if not there:
+        what = "is a file" if is_file else "is not there"
         raise SourceError(f"the source {shown!r} {what}; expected a folder, or an address such as webdavs://host/path")
     real, target = os.path.realpath(source.folder), os.path.realpath(dest)
     if os.path.commonpath([real, target]) in (real, target):
         raise SourceError(f"the source {shown!r} and the data set {shortened(dest)!r} overlap; expected apart")
     return source
+
+
+def refuse_storage_options(options: IngestOptions, *, known: tuple[str, ...], source: str) -> None:
+    """Refuse storage options that a kind of source does not know, rather than leave them unread."""
+    if unknown := sorted(str(name) for name in options.storage_options or {} if name not in known):
+        expected = f"no others than {', '.join(known)}" if known else "none: leave them out"
+        raise OptionError(f"storage_options names {', '.join(unknown)}; {source} takes {expected}")
 
 
 def without_secrets(address: str) -> str:
@@ -235,11 +297,7 @@ def without_secrets(address: str) -> str:
     >>> without_secrets("zip://inner::sftp://ann@host/a.zip")
     'zip://inner::sftp://host/a.zip'
     """
-    links = []
-    for link in address.split("::"):
-        parts = urlsplit(link)
-        links.append(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in link else link)
-    return "::".join(links)
+    return "::".join(_USER.sub(lambda match: match[1].lower(), link) for link in address.split("::"))
 
 
 def shown_reason(error: BaseException) -> str:

@@ -16,18 +16,19 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from surfacedefect._words import shortened
+from surfacedefect._words import shortened, type_name
 from surfacedefect.datasets._sources import (
     Lasting,
     Patiently,
     SourceFile,
     StartOver,
     Stream,
+    refuse_storage_options,
     walk_folders,
     without_secrets,
 )
 from surfacedefect.datasets.options import IngestOptions
-from surfacedefect.errors import SourceError, require
+from surfacedefect.errors import OptionError, SourceError, require
 
 PASSWORD_VARIABLE = "SURFACEDEFECT_SOURCE_PASSWORD"
 _ASKED = (
@@ -51,15 +52,18 @@ class WebdavSource:
 
     def __init__(self, address: str, *, options: IngestOptions) -> None:
         httpx: Any = require("httpx", extra="data")
+        refuse_storage_options(options, known=("user", "password"), source="a WebDAV server")
+        for name, value in (options.storage_options or {}).items():
+            if not isinstance(value, str | None):
+                raise OptionError(f"the {name} of storage_options is {type_name(value)}; expected a text")
         parts = urlsplit(address)
-        if not parts.hostname:
-            raise SourceError(f"found the address {shortened(address)!r}; expected webdavs://user@host/path")
         # Without `?` and `#`: in the address of a folder they are letters of its name.
         path = address.split("://", 1)[1].partition("/")[2]
         self.name = options.name or without_secrets(address)
         self._root = "/" + quote(unquote(path), safe="/~").strip("/")
         scheme = "https" if parts.scheme.lower() in ("webdavs", "davs") else "http"
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        host = parts.hostname or ""
+        host = f"[{host}]" if ":" in host else host
         self._origin = f"{scheme}://{host}" + (f":{parts.port}" if parts.port else "")
         most = options.connections + 1
         limits = httpx.Limits(max_connections=most, max_keepalive_connections=most)

@@ -37,7 +37,8 @@ class IngestOptions:
     name
         What the manifest calls the source; None for its address without user and password.
     storage_options
-        More arguments for the file system: `fsspec` gets them as they are, WebDAV knows ``user`` and ``password``.
+        More arguments for the file system: `fsspec` gets them as they are, WebDAV knows ``user`` and ``password``; a
+        folder or zip archive of this machine takes none, and refuses them.
 
     Raises
     ------

@@ -112,10 +112,14 @@ def read_pictures(
     AnnotationError, ScanError
         The annotation file or a picture cannot be read, or a file name leads out of the folder.
     """
+    return load_pictures(read_annotated(annotations, images_dir, kinds=kinds), kinds=kinds, loose_origins=loose_origins)
+
+
+def load_pictures(dataset: Dataset, *, kinds: Sequence[str], loose_origins: Sequence[str]) -> list[TrainingPicture]:
+    """Read the pictures of what `read_annotated` gave; see `read_pictures`."""
     from surfacedefect.annotations import rasterise
     from surfacedefect.scan import Scan
 
-    dataset = read_annotated(annotations, images_dir, kinds=kinds)
     pictures = []
     for record in dataset.images:
         with Scan.open(dataset.path_of(record)) as scan:

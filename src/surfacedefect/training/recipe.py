@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from surfacedefect._files import check_folder, write_json, write_text
+from surfacedefect._files import check_folder, clearing_new_folders, write_json, write_text
 from surfacedefect.card import ModelCard, OperatingPoint
 from surfacedefect.errors import TrainingError, require
 from surfacedefect.training.config import TileConfig, TrainingConfig
-from surfacedefect.training.pictures import TrainingPicture, read_annotated, read_pictures
+from surfacedefect.training.pictures import TrainingPicture, load_pictures, read_annotated
+from surfacedefect.training.sides import check_apart, check_kinds
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
-    from surfacedefect.annotations import AnnotatedImage
+    from surfacedefect.annotations import AnnotatedImage, Dataset
     from surfacedefect.evaluation import ScoreHistogram
     from surfacedefect.predictor import Predictor
+    from surfacedefect.training.loop import TrainingResult
     from surfacedefect.training.negatives import FalseAlarm
     from surfacedefect.training.operating import PictureScores
 
@@ -38,18 +40,25 @@ TILE_SUMMARY = f"classifier of 300 px tiles on EfficientNet-Lite0; probabilities
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedFolder:
-    """A COCO file and the folder of its pictures."""
+    """A COCO file and the folder of its pictures. The file is read once: a run ends with what it began with."""
 
     annotations: Path
     images: Path
+    _known: dict[tuple[str, ...], Dataset] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def annotated(self, kinds: Sequence[str]) -> Dataset:
+        """Return what the file says; regions of other kinds are ``ignore``."""
+        if (key := tuple(kinds)) not in self._known:
+            self._known[key] = read_annotated(self.annotations, self.images, kinds=kinds)
+        return self._known[key]
 
     def read(self, config: TrainingConfig) -> list[TrainingPicture]:
         """Read the pictures into memory; see `read_pictures`."""
-        return read_pictures(self.annotations, self.images, kinds=config.kinds, loose_origins=config.loose_origins)
+        return load_pictures(self.annotated(config.kinds), kinds=config.kinds, loose_origins=config.loose_origins)
 
     def pictures(self, kinds: Sequence[str]) -> list[tuple[AnnotatedImage, Path]]:
         """Return the annotations and the path of each picture; regions of other kinds are ``ignore``."""
-        dataset = read_annotated(self.annotations, self.images, kinds=kinds)
+        dataset = self.annotated(kinds)
         return [(record, dataset.path_of(record)) for record in dataset.images]
 
     @property
@@ -113,10 +122,7 @@ def train_model(
     MissingExtraError
         What trains, exports or runs the model is not installed. All of this is found out before training begins.
     """
-    from surfacedefect.baselines import tile_card
-    from surfacedefect.training.export import export_onnx
     from surfacedefect.training.loop import train
-    from surfacedefect.training.operating import most_on
 
     if out.suffix != ".onnx":
         raise TrainingError(f"the model would be written to '{out}'; expected a name that ends in .onnx")
@@ -126,28 +132,41 @@ def train_model(
         require(package, extra="train")
     require("onnxruntime", extra="cpu")
     run_dir = run_dir or out.with_name(f"{out.stem}-run")
-    _check_kinds(data, config.kinds)
+    check_kinds(data, config.kinds)
     if validation is not None:
-        _check_apart(data, validation, config.kinds)
+        check_apart(data, validation, config.kinds)
     if negatives is not None and not config.hard_negative_share:
         config = replace(config, hard_negative_share=HARD_NEGATIVE_SHARE)
-    for folder in (out.parent, run_dir):
-        check_folder(folder)
-    pictures = data.read(config)
-    followed = followed_pictures(validation.read(config)) if validation else []
-    places = [] if negatives is None else collect_negatives(negatives, pictures, run_dir / "negatives.json")
-    if negatives is not None and not places:  # a model that is never wrong there teaches nothing
-        config = replace(config, hard_negative_share=0.0)
-    result = train(
-        pictures,
-        run_dir,
-        config=config,
-        validation=followed,
-        negatives=places,
-        start=start,
-        workers=workers,
-        progress=progress,
-    )
+    with clearing_new_folders(out.parent, run_dir):
+        for folder in (out.parent, run_dir):
+            check_folder(folder)
+        pictures = data.read(config)
+        followed = followed_pictures(validation.read(config)) if validation else []
+        places = [] if negatives is None else collect_negatives(negatives, pictures, run_dir / "negatives.json")
+        if negatives is not None and not places:  # a model that is never wrong there teaches nothing
+            config = replace(config, hard_negative_share=0.0)
+        result = train(
+            pictures,
+            run_dir,
+            config=config,
+            validation=followed,
+            negatives=places,
+            start=start,
+            workers=workers,
+            progress=progress,
+        )
+        return _finished(result, out, pictures=pictures, validation=validation)
+
+
+def _finished(
+    result: TrainingResult, out: Path, *, pictures: list[TrainingPicture], validation: AnnotatedFolder | None
+) -> ModelCard:
+    """Export what was trained, with its card: calibrated and measured where there are pictures to do it with."""
+    from surfacedefect.baselines import tile_card
+    from surfacedefect.training.export import export_onnx
+    from surfacedefect.training.operating import most_on
+
+    config = result.config
     recipe = json.loads(json.dumps(asdict(config)))
     training = {"recipe": recipe, "pictures": _counted(pictures), "history": result.history}
     if isinstance(config, TileConfig):
@@ -286,35 +305,6 @@ def finish_card(
     card = replace(card, thresholds=thresholds, operating_points=points)
     write_text(weights.with_suffix(".json"), card.to_json())
     return card
-
-
-def _check_kinds(data: AnnotatedFolder, kinds: Sequence[str]) -> None:
-    """Refuse kinds that the pictures to learn from do not know."""
-    from surfacedefect.annotations import read_coco
-
-    known = read_coco(data.annotations).categories
-    if missing := [kind for kind in kinds if kind not in known]:
-        raise TrainingError(
-            f"'{data.annotations}' has the categories {list(known)}; expected {missing} among them. Rename them in the "
-            "file, or give other kinds; a category may be without regions"
-        )
-
-
-def _check_apart(data: AnnotatedFolder, validation: AnnotatedFolder, kinds: Sequence[str]) -> None:
-    """Refuse pictures of one car on both sides: what is measured on them would be too good."""
-    both = [folder.pictures(kinds) for folder in (data, validation)]
-    learned, judged = ({record.group for record, _ in pictures} - {None} for pictures in both)
-    if shared := sorted(map(str, learned & judged)):
-        raise TrainingError(
-            f"{len(shared)} group(s) are among the pictures to learn from and among those to validate with, such as "
-            f"'{shared[0]}'; expected each car on one side only: move all pictures of a group to one of the two files"
-        )
-    files, others = ({path.resolve() for _, path in pictures} for pictures in both)
-    if twice := sorted(map(str, files & others)):
-        raise TrainingError(
-            f"{len(twice)} picture(s) are among those to learn from and among those to validate with, such as "
-            f"'{twice[0]}'; expected each picture on one side only"
-        )
 
 
 def followed_pictures(pictures: list[TrainingPicture]) -> list[TrainingPicture]:

@@ -15,8 +15,8 @@ _MOST_LINES = 50
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Annotations: a file, or a folder of files.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write; a folder for labelme, yolo and masks.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="Annotations: a file, or a folder of files.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="File to write; a folder for labelme, yolo and masks.")],
     to: Annotated[str, typer.Option(metavar="FORMAT", help="coco, labelme, via, cvat, yolo or masks.")],
     given: Annotated[str, typer.Option("--from", metavar="FORMAT", help="Format of IN; auto looks which.")] = "auto",
     images: Annotated[Path | None, typer.Option(help="Folder of the pictures; each is looked for there.")] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +18,7 @@ def ingest(
         ),
     ],
     dest: Annotated[
-        Path, typer.Argument(metavar="DEST", help="Folder of the data set; the same arguments go on in it.")
+        str, typer.Argument(metavar="DEST", help="Folder of the data set; the same arguments go on in it.")
     ],
     connections: Annotated[int | None, typer.Option(help="Files fetched at a time.", show_default="8")] = None,
     max_mb_per_s: Annotated[
@@ -46,7 +45,7 @@ def ingest(
     ] = None,
     storage: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Argument of the source's file system; may be given many times."),
+        typer.Option(metavar="KEY=VALUE", help="Argument of a remote source's file system; may be given many times."),
     ] = None,
 ) -> None:
     """Bring a share into a data set; interrupted, it goes on where it stopped."""
