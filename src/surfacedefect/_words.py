@@ -34,3 +34,16 @@ def shortened(text: object, *, most: int = _MOST_LETTERS) -> str:
         return whole
     tail = (most - 3) // 2
     return f"{whole[: most - 3 - tail]}...{whole[-tail:]}"
+
+
+def visible(text: str) -> str:
+    r"""Text on one line in which what cannot be seen is spelled out: line breaks, marks that turn the direction.
+
+    Examples
+    --------
+    >>> print(visible("line\nbreak \u202egpj.jpg"), visible("grün 車.jpg"))
+    line\nbreak \u202egpj.jpg grün 車.jpg
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

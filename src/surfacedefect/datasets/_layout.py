@@ -3,6 +3,7 @@
     DEST/objects/ab/cdef...      every file once, under its SHA-256; never changed, never deleted
     DEST/view/name-<hash>.jpg    the good pictures under readable names, linked to their objects
     DEST/manifest.parquet        one row for every source path
+    DEST/split.json              how the pictures were split, for the next time
     DEST/.surfacedefect/         journal, lock and half-fetched files; of no use to others
 
 SHA-256 and not BLAKE2b: `sha256sum` checks a store without this library, S3 and DVC remotes know it, model cards use
@@ -29,7 +30,7 @@ from surfacedefect.errors import DatasetError, DatasetLockedError, OutputError, 
 HASH_DIGITS = 64
 READ_BYTES = 2**20
 _HASH = re.compile(f"[0-9a-f]{{{HASH_DIGITS}}}")
-_OURS = frozenset({"objects", "view", "manifest.parquet", ".surfacedefect"})
+_OURS = frozenset({"objects", "view", "manifest.parquet", "split.json", ".surfacedefect"})
 _READ_ONLY = 0o444
 
 
@@ -46,6 +47,7 @@ class Layout:
         self.manifest = self.folder / "manifest.parquet"
         self.view = self.folder / "view"
         self.objects = self.folder / "objects"
+        self.split = self.folder / "split.json"
         self._private = self.folder / ".surfacedefect"
         self.journal = self._private / "journal.sqlite"
         self.parts = self._private / "parts"
@@ -119,6 +121,23 @@ class Layout:
             for path in sorted(folder.iterdir()):
                 if _HASH.fullmatch(folder.name + path.name):
                     yield folder.name + path.name
+
+    def need_manifest(self) -> None:
+        """Refuse a folder that is no data set; make room for the lock in a copy that came without it.
+
+        Raises
+        ------
+        DatasetError
+            There is no manifest.
+        OutputError
+            The folder cannot be written.
+        """
+        if not os.path.isfile(self.manifest):  # noqa: PTH113 - Path.is_file raises for names that are too long
+            raise DatasetError(
+                f"there is no manifest '{shortened(self.manifest)}'; expected a data set, as "
+                "'surfacedefect data ingest' makes"
+            )
+        check_folder(self._private)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-Phase: TypeAlias = Literal["listing", "fetching", "finishing", "verifying"]
+Phase: TypeAlias = Literal["listing", "fetching", "finishing", "verifying", "cutting", "counting", "thumbnails"]
 _LEAST_INTERVAL_S = 0.1
 
 
@@ -19,11 +19,12 @@ class Progress:
     Attributes
     ----------
     phase
-        ``"listing"``, ``"fetching"``, ``"finishing"`` (view and manifest) or ``"verifying"``.
+        ``"listing"``, ``"fetching"``, ``"finishing"`` (view and manifest), ``"verifying"``, ``"cutting"`` into tiles,
+        ``"counting"`` outlined pictures or making ``"thumbnails"`` for a report.
     files, of_files
         Files done, and how many there are in this phase; 0 where that is not known yet.
     size_bytes, of_bytes
-        Bytes that came from the source in this run, or were hashed, and how many there are to come in all.
+        Bytes that came from the source in this run, or were hashed or cut, and how many there are to come in all.
     """
 
     phase: Phase

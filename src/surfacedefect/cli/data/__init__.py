@@ -6,6 +6,11 @@ import typer
 
 from surfacedefect.cli.data.convert import convert
 from surfacedefect.cli.data.ingest import ingest
+from surfacedefect.cli.data.leaks import leaks
+from surfacedefect.cli.data.quarantine import quarantine
+from surfacedefect.cli.data.report import report
+from surfacedefect.cli.data.split import split
+from surfacedefect.cli.data.tiles import tiles
 from surfacedefect.cli.data.verify import verify
 
 __all__ = ["data"]
@@ -26,3 +31,28 @@ data.command(
     help="Turn annotations of one format into another, mended.",
     epilog="Exit codes: 0 all was kept; 1 something was set aside, and is named; 2 wrong usage.",
 )(convert)
+data.command(
+    name="quarantine",
+    help="List what was set aside and why, or write it as a table.",
+    epilog="Exit codes: 0 told, whether something was set aside or not; 2 wrong usage.",
+)(quarantine)
+data.command(
+    name="report",
+    help="Write a page on a data set: counts, thumbnails, sizes, duplicates, flags, class balance, prevalence.",
+    epilog="Exit codes: 0 the page is written; 2 wrong usage.",
+)(report)
+data.command(
+    name="split",
+    help="Give every good picture train, valid or test: cars and near duplicates stay together, what was given stays.",
+    epilog="Exit codes: 0 done; 2 wrong usage.",
+)(split)
+data.command(
+    name="leaks",
+    help="Name what different splits share: the same bytes, the same car, near duplicates.",
+    epilog="Exit codes: 0 nothing; 1 something, and it is named; 2 wrong usage, or no split yet.",
+)(leaks)
+data.command(
+    name="tiles",
+    help="Cut annotated pictures into tiles, damaged and clean ones in folders of their own.",
+    epilog="Exit codes: 0 done; 2 wrong usage.",
+)(tiles)

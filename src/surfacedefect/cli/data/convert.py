@@ -47,7 +47,7 @@ def convert(
     if strict:
         dataset = read_annotations(source, given, images_dir=images, line_width_px=line_width)
     else:
-        mended = read_mended(source, given, kinds=_known(kinds), images_dir=images, line_width_px=line_width)
+        mended = read_mended(source, given, kinds=known_kinds(kinds), images_dir=images, line_width_px=line_width)
         dataset, issues = mended.dataset, mended.issues
     lost = not_kept(dataset, format=to)
     write_annotations(dataset, out, format=to)
@@ -68,7 +68,7 @@ def convert(
         raise typer.Exit(_SET_ASIDE)
 
 
-def _known(text: str | None) -> dict[str, str] | None:
+def known_kinds(text: str | None) -> dict[str, str] | None:
     """Read ``scratch,dent`` or ``Kratzer=scratch,dent``."""
     if text is None:
         return None
