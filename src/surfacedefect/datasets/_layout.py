@@ -51,6 +51,7 @@ class Layout:
         self._private = self.folder / ".surfacedefect"
         self.journal = self._private / "journal.sqlite"
         self.parts = self._private / "parts"
+        self.compared = self._private / "compared.sqlite"
 
     def prepare(self) -> None:
         """Make the folder; refuse one that holds something else.
@@ -88,6 +89,10 @@ class Layout:
                 f"found the hash {shortened(digest)!r}, expected {HASH_DIGITS} digits 0 to f; the manifest is damaged"
             )
         return self.objects / digest[:2] / digest[2:]
+
+    def look(self, digest: str) -> Path:
+        """Path of what a check saw of a picture."""
+        return self._private / "looks" / digest[:2] / f"{digest[2:]}.npz"
 
     def has_object(self, digest: str, *, size: int) -> bool:
         """Whether the bytes are there in full length."""

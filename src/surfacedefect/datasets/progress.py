@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-Phase: TypeAlias = Literal["listing", "fetching", "finishing", "verifying", "cutting", "counting", "thumbnails"]
+Phase: TypeAlias = Literal[
+    "listing", "fetching", "finishing", "verifying", "cutting", "counting", "thumbnails", "looking", "comparing"
+]
 _LEAST_INTERVAL_S = 0.1
 
 
@@ -20,7 +22,8 @@ class Progress:
     ----------
     phase
         ``"listing"``, ``"fetching"``, ``"finishing"`` (view and manifest), ``"verifying"``, ``"cutting"`` into tiles,
-        ``"counting"`` outlined pictures or making ``"thumbnails"`` for a report.
+        ``"counting"`` outlined pictures or making ``"thumbnails"`` for a report, ``"looking"`` at pictures or
+        ``"comparing"`` pairs of them (files are pairs then).
     files, of_files
         Files done, and how many there are in this phase; 0 where that is not known yet.
     size_bytes, of_bytes

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 Job = TypeVar("Job")
+Answer = TypeVar("Answer")
 
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -42,7 +43,12 @@ def reuse_freed_memory() -> None:
 
 
 def in_processes(
-    task: Callable[[Job], object], jobs: Sequence[Job], *, workers: int, told: Callable[[], None] | None = None
+    task: Callable[[Job], Answer],
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    told: Callable[[], None] | None = None,
+    took: Callable[[Answer], None] | None = None,
 ) -> None:
     """Call a function for every job in new processes; return when all are done.
 
@@ -51,13 +57,15 @@ def in_processes(
     Parameters
     ----------
     task
-        A function that can be pickled. What it returns is dropped.
+        A function that can be pickled, as can what it returns.
     jobs
         Its arguments, which can be pickled.
     workers
         Number of processes, 1 or more; each computes on one thread.
     told
         Called in this process after each finished job.
+    took
+        Called in this process with what each job returned, in no order.
 
     Raises
     ------
@@ -77,7 +85,9 @@ def in_processes(
         with _while_they_start():
             futures = [pool.submit(task, job) for job in jobs]
         for future in as_completed(futures):
-            future.result()
+            answer = future.result()
+            if took is not None:
+                took(answer)
             if told is not None:
                 told()
         pool.shutdown()

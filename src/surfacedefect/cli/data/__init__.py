@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from surfacedefect.cli.data.check import check
 from surfacedefect.cli.data.convert import convert
 from surfacedefect.cli.data.ingest import ingest
 from surfacedefect.cli.data.leaks import leaks
@@ -22,25 +23,25 @@ data.command(
     epilog="Exit codes: 0 every path is accounted for; 1 some could not be fetched (run it again); 2 wrong usage.",
 )(ingest)
 data.command(
-    name="verify",
-    help="Hash every file of a data set again and name what changed.",
-    epilog="Exit codes: 0 nothing changed; 1 something did, and is named; 2 wrong usage.",
-)(verify)
+    name="check",
+    help="Look at every good picture: flag the blank, badly exposed and blurred ones, group near duplicates.",
+    epilog="Exit codes: 0 done, whatever was found; 1 some pictures could not be read; 2 wrong usage.",
+)(check)
 data.command(
-    name="convert",
-    help="Turn annotations of one format into another, mended.",
-    epilog="Exit codes: 0 all was kept; 1 something was set aside, and is named; 2 wrong usage.",
-)(convert)
+    name="report",
+    help="Write a page on a data set: counts, thumbnails, sizes, duplicates, flags, class balance, prevalence.",
+    epilog="Exit codes: 0 the page is written; 2 wrong usage.",
+)(report)
 data.command(
     name="quarantine",
     help="List what was set aside and why, or write it as a table.",
     epilog="Exit codes: 0 told, whether something was set aside or not; 2 wrong usage.",
 )(quarantine)
 data.command(
-    name="report",
-    help="Write a page on a data set: counts, thumbnails, sizes, duplicates, flags, class balance, prevalence.",
-    epilog="Exit codes: 0 the page is written; 2 wrong usage.",
-)(report)
+    name="verify",
+    help="Hash every file of a data set again and name what changed.",
+    epilog="Exit codes: 0 nothing changed; 1 something did, and is named; 2 wrong usage.",
+)(verify)
 data.command(
     name="split",
     help="Give every good picture train, valid or test: cars and near duplicates stay together, what was given stays.",
@@ -56,3 +57,8 @@ data.command(
     help="Cut annotated pictures into tiles, damaged and clean ones in folders of their own.",
     epilog="Exit codes: 0 done; 2 wrong usage.",
 )(tiles)
+data.command(
+    name="convert",
+    help="Turn annotations of one format into another, mended.",
+    epilog="Exit codes: 0 all was kept; 1 something was set aside, and is named; 2 wrong usage.",
+)(convert)

@@ -45,7 +45,8 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
 
 
 def _files(now: Progress) -> str:
-    return f"{now.files:,} of {now.of_files:,} files" if now.of_files else f"{now.files:,} files"
+    what = "pairs" if now.phase == "comparing" else "files"
+    return f"{now.files:,} of {now.of_files:,} {what}" if now.of_files else f"{now.files:,} {what}"
 
 
 class _Lines:

@@ -1,0 +1,162 @@
+"""What was seen of each picture, and which pairs were compared: kept beside the journal, so that only new ones cost.
+
+    DEST/.surfacedefect/looks/ab/cdef....npz    one file for each picture, about 50 kB
+    DEST/.surfacedefect/compared.sqlite         verdicts on pairs
+
+Both may be deleted; the next check makes them again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from surfacedefect._files import atomic_path
+from surfacedefect._words import shortened
+from surfacedefect.datasets._corners import Corners
+from surfacedefect.datasets._miniature import Miniature, miniature_of
+from surfacedefect.datasets.flags import flags_of
+from surfacedefect.datasets.near_duplicates import Fingerprint, fingerprint, show_the_same
+from surfacedefect.errors import OutputError, ScanError
+
+VERSION = 1  # of looks and of verdicts; what another version wrote is made anew
+_NO_IMAGE: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class LookJob:
+    """One picture to look at: where its bytes are, where the look goes, how many pixels it has."""
+
+    picture: Path
+    look: Path
+    pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompareJob:
+    """Candidates, as looks of the two and the way they were found, with a number each."""
+
+    pairs: tuple[tuple[int, Path, Path, int], ...]
+
+
+def take_looks(jobs: tuple[LookJob, ...]) -> list[tuple[Path, str]]:
+    """Look at pictures and write what was seen; return each, with the reason when it could not be read, else ""."""
+    return [(job.picture, _take_look(job)) for job in jobs]
+
+
+def _take_look(job: LookJob) -> str:
+    try:
+        _write(job.look, miniature_of(job.picture, max_pixels=max(1, job.pixels)))
+    except ScanError as error:
+        return str(error)
+    return ""
+
+
+def read_look(path: Path, *, with_image: bool) -> tuple[Fingerprint, list[str]] | None:
+    """Return fingerprint and flags; None when there is no look, or none of this version."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            if int(kept["version"]) != VERSION:
+                return None
+            upright, mirrored = (
+                Corners(kept[f"{name}_points"].astype(np.float32), kept[f"{name}_corners"])
+                for name in ("upright", "mirrored")
+            )
+            image = kept["image"] if with_image else _NO_IMAGE
+            found = Fingerprint(image, kept["hashes"], upright, mirrored, bool(kept["tells"]))
+            return found, [str(flag) for flag in kept["flags"]]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def compare(job: CompareJob) -> list[tuple[int, bool]]:
+    """Look closer at candidates; return the verdict on each."""
+    return [(number, show_the_same(_print(a), _print(b), way=way)) for number, a, b, way in job.pairs]
+
+
+@lru_cache(maxsize=256)
+def _print(path: Path) -> Fingerprint:
+    found = read_look(path, with_image=True)
+    if found is None:
+        raise OutputError(f"'{shortened(path)}' was written and cannot be read; expected a sound disk: check again")
+    return found[0]
+
+
+def _write(path: Path, picture: Miniature) -> None:
+    made = fingerprint(picture)
+    with atomic_path(path) as part:
+        np.savez_compressed(
+            part,
+            version=VERSION,
+            image=made.image,
+            hashes=made.hashes,
+            tells=made.tells,
+            flags=np.array(flags_of(picture), np.str_),
+            histogram=picture.histogram,
+            edge_sigma_px=picture.edge_sigma_px,
+            upright_points=made.upright.points.astype(np.float16),
+            upright_corners=made.upright.descriptions,
+            mirrored_points=made.mirrored.points.astype(np.float16),
+            mirrored_corners=made.mirrored.descriptions,
+        )
+
+
+class Verdicts:
+    """Which pairs of pictures, by hash, were found to show the same, or not."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._open()
+        except sqlite3.DatabaseError:
+            path.unlink(missing_ok=True)  # it only saves time
+            with self._own_errors():
+                self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def known(self, first: str, second: str, *, way: int) -> bool | None:
+        """Return the verdict on a pair; None when there is none."""
+        with self._own_errors():
+            found = self._database.execute(
+                "SELECT same FROM verdicts WHERE first = ? AND second = ? AND way = ?",
+                (bytes.fromhex(first), bytes.fromhex(second), way),
+            ).fetchone()
+        return None if found is None else bool(found[0])
+
+    def note(self, verdicts: Iterable[tuple[str, str, int, bool]]) -> None:
+        """Keep verdicts."""
+        rows = [(bytes.fromhex(first), bytes.fromhex(second), way, same) for first, second, way, same in verdicts]
+        with self._own_errors(), self._database:
+            self._database.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", rows)
+
+    def _open(self) -> None:
+        self._database = sqlite3.connect(self._path)
+        version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        if version != VERSION:
+            self._database.execute("DROP TABLE IF EXISTS verdicts")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS verdicts (first BLOB NOT NULL, second BLOB NOT NULL, way INTEGER NOT NULL, "
+            "same INTEGER NOT NULL, PRIMARY KEY (first, second, way)) WITHOUT ROWID"
+        )
+        self._database.execute(f"PRAGMA user_version={VERSION}")
+        self._database.commit()
+
+    @contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"'{shortened(self._path)}' cannot be written ({error}); expected a disk with room"
+            ) from error
