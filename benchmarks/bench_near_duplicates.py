@@ -15,13 +15,13 @@ from common import REAL_DATA, write_result
 from PIL import Image, ImageOps
 
 from surfacedefect.annotations import read_annotations
-from surfacedefect.datasets import near_duplicates
+from surfacedefect.datasets._miniature import miniature_of
+from surfacedefect.datasets.near_duplicates import Fingerprint, candidates, fingerprint, groups, show_the_same
 from surfacedefect.synthetic import write_dataset
 
 RENDERED, WIDTH_PX, HEIGHT_PX, FIRST_SEED = 500, 640, 480, 5000
 FLIPS = {"mirrored": ImageOps.mirror, "upside_down": ImageOps.flip, "turned": lambda image: image.rotate(180)}
 CHANGES: dict[str, dict[str, Any]] = {
-    "crop_2": {"crop": 0.02},
     "crop_5": {"crop": 0.05},
     "jpeg_50": {"quality": 50},
     "brighter_20": {"gain": 1.2},
@@ -33,7 +33,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "crop_30": {"crop": 0.30, "quality": 75},
     "crop_30_half_size": {"crop": 0.30, "quality": 75, "scale": 0.5},
 }
-ASKED = ("crop_2", "crop_5", "jpeg_50", "brighter_20", "darker_20", "flipped", "all_of_these")
+ASKED = ("crop_5", "jpeg_50", "brighter_20", "darker_20", "flipped", "all_of_these")
 
 
 def changed(image: Image.Image, draw: random.Random, *, crop=0.0, quality=90, gain=1.0, flip=False, scale=1.0) -> bytes:
@@ -68,41 +68,63 @@ def real(most: int) -> list[tuple[Path, str]]:
     return found[:: max(1, len(found) // most)]
 
 
-def judged(pictures: list[tuple[Path, str]]) -> dict[str, Any]:
+class Pictures:
+    """Pictures with the car of each; what was seen of them is kept, and so are the pairs that show the same."""
+
+    def __init__(self, pictures: list[tuple[Path, str]]) -> None:
+        self.paths = [path for path, _ in pictures]
+        self.cars = [car for _, car in pictures]
+        self.prints = [fingerprint(miniature_of(path)) for path in self.paths]
+        self.pairs = tied(self.prints, known=0)
+
+    def with_copies(self, change: dict[str, Any], draw: random.Random) -> list[list[int]]:
+        """Group the pictures and, after them, a changed copy of each."""
+        with tempfile.TemporaryDirectory() as folder:
+            copies = []
+            for path in self.paths:
+                copy = Path(folder) / "copy.jpg"
+                copy.write_bytes(changed(Image.open(path).convert("RGB"), draw, **change))
+                copies.append(fingerprint(miniature_of(copy)))
+        prints = [*self.prints, *copies]
+        return groups(len(prints), [*self.pairs, *tied(prints, known=len(self.prints))])
+
+
+def tied(prints: list[Fingerprint], *, known: int) -> list[tuple[int, int]]:
+    """Pairs that show the same, without those of the first `known` among themselves."""
+    return [
+        (pair.first, pair.second)
+        for pair in candidates(prints)
+        if pair.second >= known and show_the_same(prints[pair.first], prints[pair.second], way=pair.way)
+    ]
+
+
+def judged(given: list[tuple[Path, str]]) -> dict[str, Any]:
     """Recall of every change, and groups in which cars meet."""
     draw = random.Random(0)
-    started = time.perf_counter()
-    alone = near_duplicates([path for path, _ in pictures])
-    seconds = time.perf_counter() - started
-    meeting = [group for group in alone if len({pictures[number][1] for number in group}) > 1]
+    started = time.process_time()
+    pictures = Pictures(given)
+    seconds, count = time.process_time() - started, len(given)
+    alone = groups(count, pictures.pairs)
+    meeting = [group for group in alone if len({pictures.cars[number] for number in group}) > 1]
     record: dict[str, Any] = {
-        "pictures": len(pictures),
-        "cars": len({car for _, car in pictures}),
-        "seconds_a_picture": round(seconds / len(pictures), 3),
+        "pictures": count,
+        "cars": len(set(pictures.cars)),
+        "processor_seconds_a_picture": round(seconds / count, 3),
         "groups": len(alone),
         "groups_of_one_car": len(alone) - len(meeting),
-        "groups_of_several_cars": [[pictures[number][0].name for number in group] for group in meeting],
+        "groups_of_several_cars": [[pictures.paths[number].name for number in group] for group in meeting],
         "recall": {},
         "merged_wrongly": {},
     }
+    known = {frozenset(pictures.cars[number] for number in group) for group in meeting}
     for name, change in CHANGES.items():
-        with tempfile.TemporaryDirectory() as folder:
-            copies = []
-            for number, (path, _) in enumerate(pictures):
-                copy = Path(folder) / f"{number}.jpg"
-                copy.write_bytes(changed(Image.open(path).convert("RGB"), draw, **change))
-                copies.append(copy)
-            found = near_duplicates([*(path for path, _ in pictures), *copies])
-        at = {number: place for place, group in enumerate(found) for number in group}
-        hits = sum(at.get(number, -1) == at.get(number + len(pictures), -2) for number in range(len(pictures)))
-        known = {frozenset(pictures[number][1] for number in group) for group in alone}
-        wrong = 0
-        for group in found:
-            cars = frozenset(pictures[number % len(pictures)][1] for number in group)
-            wrong += len(cars) > 1 and cars not in known
-        record["recall"][name] = round(hits / len(pictures), 4)
-        record["merged_wrongly"][name] = wrong
-        print(name, record["recall"][name], wrong, flush=True)
+        found = pictures.with_copies(change, draw)
+        place = {number: at for at, group in enumerate(found) for number in group}
+        hits = [number for number in range(count) if number in place and place[number] == place.get(number + count)]
+        cars = [frozenset(pictures.cars[number % count] for number in group) for group in found]
+        record["recall"][name] = round(len(hits) / count, 4)
+        record["merged_wrongly"][name] = sum(len(group) > 1 and group not in known for group in cars)
+        print(name, record["recall"][name], record["merged_wrongly"][name], flush=True)
     return record
 
 

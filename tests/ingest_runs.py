@@ -48,6 +48,23 @@ def assert_complete(dest: Path, mess: Mess) -> None:
     assert verify(dest).good
 
 
+def near_groups(dest: Path) -> set[frozenset[str]]:
+    """Groups of near duplicates, as hashes."""
+    found: dict[str, set[str]] = {}
+    for row in read_manifest(dest).to_pylist():
+        if row["near_duplicate_group"] is not None:
+            found.setdefault(row["near_duplicate_group"], set()).add(row["hash"])
+    return {frozenset(group) for group in found.values()}
+
+
+def assert_near_groups(dest: Path, mess: Mess) -> None:
+    """The near copies of a mess, and nothing else, are groups of two."""
+    assert mess.near
+    assert near_groups(dest) == {
+        frozenset(hashlib.sha256(content).hexdigest() for content in pair) for pair in mess.near
+    }
+
+
 def completed(dest: Path) -> set[str]:
     """Paths whose hash is in the journal: those are fetched, whatever happens next."""
     journal = dest / ".surfacedefect" / "journal.sqlite"

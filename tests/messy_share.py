@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 STRANGE_NAMES = (
     "grün ß 車.jpg",
@@ -27,6 +27,15 @@ STRANGE_NAMES = (
 STRANGE_FOLDERS = ("", "car 1", "car 1/left?", "car 2/très\nbas", "car #3/%20/deep/er")
 
 
+def near_copy(content: bytes) -> bytes:
+    """The same picture mirrored, cropped by a column, a little darker and compressed again: other bytes."""
+    image = Image.open(io.BytesIO(content))
+    image = ImageOps.mirror(image).crop((0, 0, image.width - 1, image.height)).point(lambda value: round(value * 0.9))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=80)
+    return out.getvalue()
+
+
 def jpeg(seed: int, *, width: int = 64, height: int = 48, format: str = "JPEG") -> bytes:
     noise = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
     out = io.BytesIO()
@@ -36,11 +45,12 @@ def jpeg(seed: int, *, width: int = 64, height: int = 48, format: str = "JPEG") 
 
 @dataclass
 class Mess:
-    """What was written: contents by path, and the state that each path should get."""
+    """What was written: contents by path, the state that each path should get, contents that show the same."""
 
     folder: Path
     contents: dict[str, bytes] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
+    near: set[frozenset[bytes]] = field(default_factory=set)
 
     def add(self, path: str, content: bytes, state: str) -> None:
         place = self.folder / path
@@ -53,12 +63,19 @@ class Mess:
 
 
 def make_mess(
-    folder: Path, *, pictures: int, duplicates: float = 0.3, truncated: float = 0.05, others: float = 0.02
+    folder: Path,
+    *,
+    pictures: int,
+    duplicates: float = 0.3,
+    near: float = 0,
+    truncated: float = 0.05,
+    others: float = 0.02,
 ) -> Mess:
-    """Write so many files: pictures, exact copies, cut ones and such that are none, under strange names."""
+    """Write so many files: pictures, exact and near copies, cut ones and such that are none, under strange names."""
     draw, mess = random.Random(7), Mess(folder)
     folder.mkdir(parents=True, exist_ok=True)
     cut, none, copies = round(pictures * truncated), round(pictures * others), round(pictures * duplicates)
+    first_near = pictures - round(pictures * near)
     originals: list[bytes] = []
     for number in range(pictures):
         strange = STRANGE_NAMES[number % len(STRANGE_NAMES)]
@@ -73,6 +90,10 @@ def make_mess(
             mess.add(path, content, "good")
         elif number < cut + none + 2 * copies:
             mess.add(path, draw.choice(originals), "duplicate")
+        elif number >= first_near:
+            original = originals[number - first_near]
+            mess.add(path, near_copy(original), "good")
+            mess.near.add(frozenset((original, mess.contents[path])))
         else:
             mess.add(path, content, "good")
     kept: dict[bytes, str] = {}

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ingest_runs import assert_complete, killed_and_resumed
+from ingest_runs import assert_complete, assert_near_groups, killed_and_resumed
 from messy_share import jpeg, make_mess
 from webdav_server import Faults, Server, WebdavServer, WsgidavServer
 
-from surfacedefect.datasets import IngestOptions, ingest, read_manifest
+from surfacedefect.datasets import IngestOptions, check, ingest, read_manifest
 from surfacedefect.datasets._layout import Layout
 from surfacedefect.errors import SourceError
 
@@ -162,10 +162,12 @@ def test_killed_in_the_middle_it_goes_on(tmp_path: Path, any_share: Server) -> N
 
 @pytest.mark.slow
 def test_killed_three_times_over_a_slow_and_broken_line(tmp_path: Path, any_share: Server) -> None:
-    mess = make_mess(any_share.folder, pictures=400)
+    mess = make_mess(any_share.folder, pictures=400, near=0.1)
     any_share.faults = Faults(bytes_per_s=40_000, drop_after_bytes=2500, drop_each=5, busy_each=23)
     killed_and_resumed(any_share, tmp_path / "set", files=400, kills=3)
     assert_complete(tmp_path / "set", mess)
+    check(tmp_path / "set")
+    assert_near_groups(tmp_path / "set", mess)
 
 
 @pytest.mark.parametrize("step", ["before", "after"])

@@ -63,7 +63,7 @@ def _take_look(job: LookJob) -> str:
 def read_look(path: Path, *, with_image: bool) -> tuple[Fingerprint, list[str]] | None:
     """Return fingerprint and flags; None when there is no look, or none of this version."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             if int(kept["version"]) != VERSION:
                 return None
             upright, mirrored = (

@@ -57,8 +57,7 @@ def miniature_of(path: Path, *, max_pixels: int = MAX_PIXELS) -> Miniature:
             gray = Image.fromarray(scan.rows(top, min(top + _BAND, scan.height))).convert("L")
             pixels = np.asarray(gray)
             histogram += np.bincount(pixels.ravel(), minlength=256)
-            narrow = np.asarray(gray.convert("F").resize((SIDE, gray.height), Image.Resampling.BOX))
-            sums += _row_shares(top, gray.height, height=scan.height) @ narrow
+            sums += _row_shares(top, gray.height, height=scan.height) @ _narrowed(pixels)
             if top in looked_at:
                 pieces += _pieces(pixels)
     image = np.clip(np.rint(sums), 0, 255).astype(np.uint8)
@@ -97,6 +96,18 @@ def _row_shares(top: int, rows: int, *, height: int) -> NDArray[np.float64]:
     common = np.minimum(edges[1:, None], high) - np.maximum(edges[:-1, None], low)
     shares: NDArray[np.float64] = np.clip(common, 0, None) / (height / SIDE)
     return shares
+
+
+def _narrowed(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Means over the columns that each column of the miniature covers, (rows, SIDE)."""
+    rows, width = pixels.shape
+    sums = np.zeros((rows, width + 1))
+    np.cumsum(pixels, axis=1, out=sums[:, 1:])
+    edges = np.arange(SIDE + 1) * (width / SIDE)
+    left = np.minimum(edges.astype(np.intp), width - 1)
+    up_to = sums[:, left] + pixels[:, left] * (edges - left)
+    means: NDArray[np.float64] = np.diff(up_to, axis=1) / (width / SIDE)
+    return means
 
 
 def _pieces(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

@@ -23,6 +23,7 @@ def flags_of(picture: Miniature) -> list[str]:
 
     Examples
     --------
+    >>> import numpy as np
     >>> black = Miniature(np.zeros((256, 256), np.uint8), np.bincount([0] * 9, minlength=256), float("nan"))
     >>> flags_of(black)
     ['blank', 'underexposed']

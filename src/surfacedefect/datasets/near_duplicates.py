@@ -23,7 +23,7 @@ from surfacedefect.datasets._corners import Corners, find_corners, rough_placeme
 from surfacedefect.datasets._miniature import Miniature, miniature_of
 from surfacedefect.errors import require
 
-HASH_DISTANCE = 12
+HASH_DISTANCE = 16
 """Bits of 64 by which the hashes of a pair may differ for the pair to be looked at."""
 
 HASH_DISTANCE_OF_SMOOTH = 20
@@ -146,7 +146,7 @@ def near_duplicates(pictures: Sequence[str | os.PathLike[str]]) -> list[list[int
     >>> scan = Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC)
     >>> scan.save(folder / "a.png")
     >>> ImageOps.mirror(scan.crop((0, 0, 610, 470))).save(folder / "b.jpg", quality=60)
-    >>> Image.fromarray(noise[::-1, :, ::-1] // 2).resize((640, 480)).save(folder / "c.png")
+    >>> Image.fromarray(255 - noise // 2).resize((640, 480)).save(folder / "c.png")
     >>> near_duplicates([folder / name for name in ("a.png", "c.png", "b.jpg")])
     [[0, 2]]
     """
