@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import io
+import multiprocessing
 import random
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +33,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "crop_10": {"crop": 0.10, "quality": 75},
     "crop_20": {"crop": 0.20, "quality": 75},
     "crop_30": {"crop": 0.30, "quality": 75},
-    "crop_30_half_size": {"crop": 0.30, "quality": 75, "scale": 0.5},
 }
 ASKED = ("crop_5", "jpeg_50", "brighter_20", "darker_20", "flipped", "all_of_these")
 
 
-def changed(image: Image.Image, draw: random.Random, *, crop=0.0, quality=90, gain=1.0, flip=False, scale=1.0) -> bytes:
+def changed(image: Image.Image, draw: random.Random, *, crop=0.0, quality=90, gain=1.0, flip=False) -> bytes:
     """Return a JPEG of the picture; `crop` is the share of width and of height that is cut off, anywhere."""
     width, height = image.size
     left, top = draw.uniform(0, crop) * width, draw.uniform(0, crop) * height
@@ -44,7 +45,6 @@ def changed(image: Image.Image, draw: random.Random, *, crop=0.0, quality=90, ga
     gain = draw.choice((0.8, 1.2)) if gain is None else gain
     image = image.point(lambda value: min(255, round(value * gain)))
     image = FLIPS[draw.choice(sorted(FLIPS))](image) if flip else image
-    image = image.resize((round(image.width * scale), round(image.height * scale)))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=quality)
     return file.getvalue()
@@ -140,7 +140,8 @@ def main() -> None:
         sets = {"rendered": rendered(arguments.renders or Path(folder) / "renders", count)}
         if REAL_DATA.is_dir():
             sets["real"] = real(12 if arguments.quick else arguments.real)
-        result = {name: judged(pictures) for name, pictures in sets.items()}
+        with ProcessPoolExecutor(len(sets), mp_context=multiprocessing.get_context("spawn")) as pool:
+            result = dict(zip(sets, pool.map(judged, sets.values()), strict=True))
     record = {
         "question": __doc__,
         "changes": {name: {key: str(value) for key, value in change.items()} for name, change in CHANGES.items()},
@@ -151,7 +152,7 @@ def main() -> None:
     if arguments.quick:
         print(record)
     else:
-        write_result("near-duplicates", record)
+        write_result("near_duplicates", record)
 
 
 if __name__ == "__main__":

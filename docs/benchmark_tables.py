@@ -23,6 +23,28 @@ RENDERED = {
     "rendered, fringes, lit hall": "fringes, lit hall",
     "rendered, fringes, full sun": "fringes, full sun",
 }
+SETS = {"rendered": "rendered panels", "real": "real pictures"}
+CHANGES = {
+    "crop_5": "crop of 5 %",
+    "jpeg_50": "JPEG, quality 50",
+    "brighter_20": "20 % brighter",
+    "darker_20": "20 % darker",
+    "flipped": "mirrored, upside down or both",
+    "all_of_these": "all of these at once",
+    "crop_10": "crop of 10 %, JPEG 75",
+    "crop_20": "crop of 20 %, JPEG 75",
+    "crop_30": "crop of 30 %, JPEG 75",
+}
+FLAGS = ("blank", "overexposed", "underexposed", "blurred")
+SPOILED = {
+    "as_it_is": "as it is",
+    "blurred_1_px": "blurred by 1 px",
+    "blurred_2_px": "blurred by 2 px",
+    "blurred_3_px": "blurred by 3 px",
+    "blurred_5_px": "blurred by 5 px",
+    "darkened_to_a_sixth": "darkened to a sixth",
+    "brightened_threefold": "brightened threefold",
+}
 DENTS = {part.replace("rendered", "dents"): name for part, name in RENDERED.items()}
 MARKED = "clean_area_marked"
 SCORES = {
@@ -55,6 +77,10 @@ def tables(results: Mapping[str, Result]) -> dict[str, list[str]]:
     if deflectometry := results.get("deflectometry"):
         found["deflectometry"] = deflectometry_table(deflectometry["cases"])
         found["deflectometry by depth"] = depth_table(deflectometry["cases"]["shallow dents"])
+    if near := results.get("near_duplicates"):
+        found["near duplicates"] = near_duplicates_table(near)
+    if flags := results.get("flags"):
+        found["flags"] = flags_table(flags)
     if overlap := results.get("overlap"):
         found["overlap"] = overlap_table(overlap["rows"])
     machines = [result for name, result in results.items() if name == "speed" or name.startswith("speed-")]
@@ -218,6 +244,30 @@ def depth_table(case: Mapping[str, Any]) -> list[str]:
         for row in case["by_depth_um"]
     ]
     return lines_of(["depth", "dents", "found"], rows)
+
+
+def near_duplicates_table(near: Result) -> list[str]:
+    """Recall of each change and what was merged wrongly, rendered and real."""
+    parts = {name: near[part] for part, name in SETS.items() if part in near}
+    heads = ("copy", *(f"{name}: {what}" for name in parts for what in ("recall", "merged wrongly")))
+    rows = []
+    for change, name in CHANGES.items():
+        figures = [(f"{part['recall'][change]:.3f}", str(part["merged_wrongly"][change])) for part in parts.values()]
+        rows.append((name, *(figure for pair in figures for figure in pair)))
+    first = ("none (the pictures alone)",)
+    alone = [("-", str(len(part["groups_of_several_cars"]))) for part in parts.values()]
+    return lines_of(heads, [(*first, *(figure for pair in alone for figure in pair)), *rows])
+
+
+def flags_table(flags: Result) -> list[str]:
+    """Share of the pictures that get a flag, as they are and changed."""
+    parts = {name: flags[part] for part, name in SETS.items() if part in flags}
+    heads = ("picture", *(f"{name}: {flag}" for name in parts for flag in FLAGS))
+    rows = []
+    for change, name in SPOILED.items():
+        figures = [f"{part['flagged'][change][flag]:.1%}" for part in parts.values() for flag in FLAGS]
+        rows.append((name, *figures))
+    return lines_of(heads, rows)
 
 
 def overlap_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

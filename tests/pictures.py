@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from PIL import Image
 
 from surfacedefect.scan import Scan
 
@@ -18,6 +20,22 @@ def picture(height: int, width: int, *, bands: int = 3, seed: int = 0) -> NDArra
     planes = [(rows * (3 + band) + columns * (2 - band)) // 4 % 200 for band in range(bands)]
     noise = np.random.default_rng(seed).integers(0, 40, (height, width, bands))
     return (np.stack(planes, axis=-1) + noise).astype(np.uint8)
+
+
+def png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def drawn(seed: int = 0, *, width: int = 320, height: int = 240) -> Image.Image:
+    """Sharp squares on a smooth ground."""
+    draw = np.random.default_rng(seed)
+    image = np.full((height, width, 3), 110, np.uint8)
+    for _ in range(40):
+        top, left = draw.integers(0, height - 20), draw.integers(0, width - 20)
+        image[top : top + draw.integers(5, 20), left : left + draw.integers(5, 20)] = draw.integers(30, 220)
+    return Image.fromarray(image)
 
 
 def whole(scan: Scan, step: int = 37) -> NDArray[np.uint8]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import sys
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 from ingest_runs import Write, assert_near_groups, near_groups, rows_of
 from messy_share import make_mess, near_copy
-from pictures import picture
+from pictures import drawn, picture, png
 from PIL import Image, ImageFilter
 
 from surfacedefect.datasets import FLAGS, CheckReport, Progress, check, ingest
@@ -21,22 +20,6 @@ from surfacedefect.datasets._layout import Layout
 from surfacedefect.datasets._miniature import edge_sigma, miniature_of
 from surfacedefect.errors import DatasetError, DatasetLockedError, OptionError
 from surfacedefect.scan import Scan
-
-
-def png(image: Image.Image) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()
-
-
-def drawn(seed: int = 0, *, width: int = 320, height: int = 240) -> Image.Image:
-    """Sharp squares on a smooth ground."""
-    draw = np.random.default_rng(seed)
-    image = np.full((height, width, 3), 110, np.uint8)
-    for _ in range(40):
-        top, left = draw.integers(0, height - 20), draw.integers(0, width - 20)
-        image[top : top + draw.integers(5, 20), left : left + draw.integers(5, 20)] = draw.integers(30, 220)
-    return Image.fromarray(image)
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ def rough_placement(first: Corners, second: Corners, *, mirrored: bool) -> tuple
         if orientation.is_mirrored != mirrored:
             continue
         fitting, place = _consensus(a, orientation.of_points(b))
-        if place is not None and fitting >= _LEAST_FITTING and (best is None or fitting > best[0]):
+        if place is not None and (best is None or fitting > best[0]):
             best = (fitting, orientation, place)
     return None if best is None else best[1:]
 
@@ -199,6 +199,8 @@ def _consensus(a: NDArray[np.float32], b: NDArray[np.float32]) -> tuple[int, Pla
     fits = (np.abs(scale[:, None] * b[None] + shift[:, None] - a[None]) < _REACH).all(axis=2)
     best = int(fits.sum(axis=1).argmax())
     fitting = fits[best]
+    if fitting.sum() < _LEAST_FITTING:
+        return 0, None
     place = [
         np.polyfit(b[fitting, axis], a[fitting, axis], 1)
         if np.ptp(b[fitting, axis]) > _FAR_APART
