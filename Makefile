@@ -44,6 +44,7 @@ bench-all: bench
 	$(BIN)/python benchmarks/bench_scaling.py
 	$(BIN)/python benchmarks/bench_deflectometry.py
 	$(BIN)/python benchmarks/bench_synthetic.py
+	$(BIN)/python benchmarks/bench_serving.py
 	$(BIN)/python docs/make_tables.py
 
 $(BIN)/python:

@@ -83,6 +83,9 @@ def tables(results: Mapping[str, Result]) -> dict[str, list[str]]:
         found["flags"] = flags_table(flags)
     if overlap := results.get("overlap"):
         found["overlap"] = overlap_table(overlap["rows"])
+    if serving := results.get("serving"):
+        found["serving"] = serving_table(serving)
+        found["serving sizing"] = sizing_table(serving)
     machines = [result for name, result in results.items() if name == "speed" or name.startswith("speed-")]
     if machines:
         found["machines"] = machines_table(machines)
@@ -310,3 +313,46 @@ def machines_table(results: Sequence[Result]) -> list[str]:
         "measured",
     ]
     return lines_of(heads, rows)
+
+
+def serving_table(result: Result) -> list[str]:
+    """Return what the server costs over the library, and what it is like under load."""
+    cheap, shipped = result["cheap"], result["shipped"]
+    steady = cheap["steady"]
+    grown = steady["last_minute_over_second"]
+    rows = [
+        ("throughput over the library in a loop, cheap predictor", f"{cheap['throughput_over_library']:.2f}"),
+        ("pictures a second, cheap predictor", f"{cheap['capacity_per_second']:.1f}"),
+        (
+            f"at {steady['share_of_capacity']:.0%} of that: requests, errors",
+            f"{steady['requests']}, {steady['errors']}",
+        ),
+        ("p50, p99", f"{steady['p50_seconds']:.3f} s, {steady['p99_seconds']:.3f} s"),
+        ("p99 over p50", f"{steady['p99_over_p50']:.2f}"),
+        ("memory of the last minute over the second's", "-" if grown is None else f"{grown:.3f}"),
+    ]
+    if "cpu_time_over_library" in cheap:
+        rows.insert(1, ("processor time over the library's, cheap predictor", f"{cheap['cpu_time_over_library']:.2f}"))
+    if shipped:
+        rows.append(("throughput over the library, shipped weights", f"{shipped['throughput_over_library']:.2f}"))
+    return lines_of(("8 clients, pictures of 512 to 1024 px", "measured"), rows)
+
+
+def sizing_table(result: Result) -> list[str]:
+    """Return what a server with the shipped weights needs."""
+    shipped, machine = result["shipped"], result["machine"]
+    if not shipped:
+        return []
+    memory = shipped["memory_mib"]
+    rows = [
+        ("machine", f"{machine['processor']}, {machine['cores']} cores"),
+        ("memory when ready", f"{memory['ready']:.0f} MiB"),
+        (
+            f"memory after a scan of {shipped['scan']}, and at most",
+            f"{memory['after_the_scan']:.0f}, {memory['peak']:.0f} MiB",
+        ),
+        ("seconds for that scan, through the client", f"{shipped['client_seconds_a_scan']:.1f}"),
+        ("seconds for that scan, the library alone", f"{shipped['library_seconds_a_scan']:.1f}"),
+        ("pictures of 512 to 640 px a second", f"{shipped['server_per_second']:.2f}"),
+    ]
+    return lines_of(("shipped weights", "measured"), rows)

@@ -15,7 +15,16 @@ import benchmark_tables
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-DOCS = ("benchmarks", "data-check", "deflectometry", "how-it-works", "model-card", "tile-classifier")
+DOCS = (
+    "benchmarks",
+    "data-check",
+    "deflectometry",
+    "how-it-works",
+    "model-card",
+    "serve",
+    "tile-classifier",
+    "deploy/README",
+)
 PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DOCS))
 PARTS = {
     "demo/photos4k": "bumper photo, 4096 x 3072",

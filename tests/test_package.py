@@ -95,6 +95,7 @@ def test_links_between_the_pages_lead_somewhere():
         ROOT / "benchmarks" / "README.md",
         ROOT / "weights" / "README.md",
         *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs").glob("*/*.md"),
     ]
     for page in pages:
         text = page.read_text(encoding="utf-8")

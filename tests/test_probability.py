@@ -113,3 +113,25 @@ def test_saving_onto_a_folder_is_refused(tmp_path: Path):
     found = ProbabilityMap.from_arrays(np.zeros((1, 4, 4), np.uint8), ("scratch",))
     with pytest.raises(OutputError, match="folder"):
         found.save(tmp_path)
+
+
+@pytest.mark.parametrize("max_memory", [0, 10**9])
+def test_a_map_goes_through_bytes_unchanged(max_memory):
+    generator = np.random.default_rng(0)
+    values = generator.integers(0, 256, (2, 300, 270), np.uint8)
+    coverage = generator.random((300, 270)) < 0.7
+    own = ProbabilityMap.from_arrays(values, ("scratch", "dent"), coverage=coverage, mm_per_px=0.1, model="any")
+    sent = ProbabilityMap.from_bytes(own.to_bytes(), max_memory=max_memory)
+    assert sent.in_memory == (max_memory > 0)
+    assert (np.stack([sent.read(kind) for kind in sent.kinds]) == values).all()
+    assert (sent.read_coverage() == coverage).all()
+    assert (sent.kinds, sent.mm_per_px, sent.coverage, sent.model) == (own.kinds, 0.1, own.coverage, "any")
+    assert sent.to_bytes() and (sent.path is None or sent.path.exists())
+
+
+@pytest.mark.parametrize("data", [b"", b"nothing", b"II*\0" + bytes(100)])
+def test_bytes_that_are_no_map_are_refused_and_leave_nothing(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(ScanError):
+        ProbabilityMap.from_bytes(data)
+    assert not list(tmp_path.iterdir())

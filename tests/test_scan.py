@@ -349,3 +349,30 @@ def test_warns_of_nothing(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> N
 def test_default_limit() -> None:
     assert MAX_PIXELS == 250_000_000
     assert repr(Scan.open(picture(3, 4))) == "<Scan array, 4 x 3 px>"
+
+
+def test_what_is_decoded_is_not_decoded_again(monkeypatch):
+    from surfacedefect import scan as module
+
+    file = io.BytesIO()
+    Image.fromarray(np.full((20, 30, 3), 7, np.uint8)).save(file, format="WEBP", lossless=True)
+    with Scan.open(file.getvalue()) as first:
+        monkeypatch.setattr(module, "open_rows", None)  # cannot be called
+        with Scan.open(first, mm_per_px=0.5) as second:
+            assert second.mm_per_px == 0.5 and (second.rows(0, 20) == first.rows(0, 20)).all()
+
+
+def test_an_unopened_scan_is_opened_when_it_is_needed(tmp_path):
+    path = tmp_path / "scan.png"
+    scan = Scan.unopened(path, width=30, height=20, mm_per_px=0.5)
+    assert (scan.name, scan.width, scan.height, scan.mm_per_px) == ("scan.png", 30, 20, 0.5)
+    with pytest.raises(ScanError, match="closed"):
+        scan.rows(0, 1)
+    with pytest.raises(ScanError, match="no such file"):
+        scan.reopen()
+    Image.fromarray(np.full((20, 30, 3), 7, np.uint8)).save(path)
+    assert (scan.reopen().rows(0, 20) == 7).all()
+    Image.fromarray(np.full((20, 31, 3), 7, np.uint8)).save(tmp_path / "other.png")
+    (tmp_path / "other.png").replace(path)
+    with pytest.raises(ScanError, match="changed"):
+        scan.reopen()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from surfacedefect._version import __version__
 
 if TYPE_CHECKING:
-    from surfacedefect import annotations, baselines, datasets, evaluation, synthetic, training
+    from surfacedefect import annotations, baselines, datasets, evaluation, serving, synthetic, training
     from surfacedefect.card import ModelCard, OperatingPoint
     from surfacedefect.defect import Defect
     from surfacedefect.detections import Detections
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         BadValuesError,
         DatasetError,
         DatasetLockedError,
+        DeadlineError,
         EvaluationError,
         MissingExtraError,
         ModelError,
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
         ScaleUnknownError,
         ScanError,
         ScanTooLargeError,
+        ServerUnavailableError,
+        ServingError,
         SourceError,
         SurfaceDefectError,
+        TokenError,
         TrainingError,
     )
     from surfacedefect.options import DetectOptions
@@ -47,6 +51,7 @@ __all__ = [
     "BadValuesError",
     "DatasetError",
     "DatasetLockedError",
+    "DeadlineError",
     "Defect",
     "DetectOptions",
     "Detections",
@@ -67,8 +72,11 @@ __all__ = [
     "Scan",
     "ScanError",
     "ScanTooLargeError",
+    "ServerUnavailableError",
+    "ServingError",
     "SourceError",
     "SurfaceDefectError",
+    "TokenError",
     "TrainingError",
     "__version__",
     "annotations",
@@ -78,6 +86,7 @@ __all__ = [
     "evaluation",
     "plan",
     "probability_map",
+    "serving",
     "synthetic",
     "training",
 ]

@@ -153,15 +153,8 @@ class Detector:
         _check_progress(progress)
         options, card = self.options, self.predictor.card
         with self._opened(scan) as opened, _block_cache():
-            return Detections.from_map(
-                self._map_of(opened, out=None, progress=progress),
-                scan_reference=opened,
-                threshold=options.thresholds_for(card),
-                kinds=options.kinds_for(card),
-                least_score=options.least_scores_for(card),
-                least_area_px=options.least_area_for(card),
-                simplify_px=card.simplify_px if options.simplify_px is None else options.simplify_px,
-            )
+            found = self._map_of(opened, out=None, progress=progress)
+            return Detections.from_map(found, scan_reference=opened, **options.outlining_for(card))
 
     def probability_map(
         self, scan: ScanSource | Scan, *, out: str | Path | None = None, progress: Progress = False

@@ -15,6 +15,10 @@
     │   └── SourceError                    the source cannot be reached, listed or read
     ├── EvaluationError(ValueError)        truth and prediction cannot be compared
     ├── TrainingError(ValueError)          the training data or recipe cannot be used
+    ├── ServingError(RuntimeError)         a server did not answer as asked
+    │   ├── ServerUnavailableError         it cannot be reached, is full or about to stop; ask again later
+    │   ├── DeadlineError                  the answer took longer than was allowed
+    │   └── TokenError                     the token is missing or wrong
     └── OutputError(OSError)               a result cannot be written
 
 A message says what was found, what was expected and what to do.
@@ -84,6 +88,22 @@ class EvaluationError(SurfaceDefectError, ValueError):
 
 class TrainingError(SurfaceDefectError, ValueError):
     """The training data or the recipe cannot be used."""
+
+
+class ServingError(SurfaceDefectError, RuntimeError):
+    """A server did not answer as asked."""
+
+
+class ServerUnavailableError(ServingError):
+    """A server cannot be reached, is full, or is about to stop; the same request may be sent again later."""
+
+
+class DeadlineError(ServingError):
+    """An answer took longer than was allowed."""
+
+
+class TokenError(ServingError):
+    """A server wants a token, or another one."""
 
 
 class OutputError(SurfaceDefectError, OSError):

@@ -138,6 +138,22 @@ class DetectOptions:
         """Return the smallest defect to report, in px."""
         return card.least_area_px if self.least_area_px is None else self.least_area_px
 
+    def outlining_for(self, card: ModelCard) -> dict[str, Any]:
+        """Return the options of `Detections.from_map`: all that is needed to outline a map.
+
+        Examples
+        --------
+        >>> DetectOptions(threshold=0.4).outlining_for(ModelCard(name="fake", kinds=("dent",)))["threshold"]
+        {'dent': 0.4}
+        """
+        return {
+            "threshold": self.thresholds_for(card),
+            "kinds": self.kinds_for(card),
+            "least_score": self.least_scores_for(card),
+            "least_area_px": self.least_area_for(card),
+            "simplify_px": card.simplify_px if self.simplify_px is None else self.simplify_px,
+        }
+
     def overlap_for(self, card: ModelCard) -> int:
         """Return the overlap of neighbouring windows in px."""
         overlap = card.overlap_px if self.overlap is None else self.overlap

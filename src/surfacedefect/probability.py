@@ -170,6 +170,25 @@ class ProbabilityMap:
         write_bands(self.bands(), self._frame, target, counts=self._counts)
         return target
 
+    def to_bytes(self) -> bytes:
+        """Return the GeoTIFF that `save` writes; `from_bytes` makes the map of it again.
+
+        Raises
+        ------
+        OutputError
+            There is no room for a temporary file.
+
+        Examples
+        --------
+        >>> pm = ProbabilityMap.from_arrays(np.full((1, 4, 6), 51, np.uint8), kinds=("scratch",))
+        >>> ProbabilityMap.from_bytes(pm.to_bytes()).read("scratch").tolist() == pm.read("scratch").tolist()
+        True
+        """
+        if self._path is not None:
+            return self._path.read_bytes()
+        with tempfile.TemporaryDirectory(prefix="surfacedefect-") as folder:
+            return self.save(Path(folder) / "map.tif").read_bytes()
+
     def _band_of(self, kind: str) -> int:
         if kind not in self.kinds:
             raise OptionError(f"the map has no kind '{kind}'; it has {list(self.kinds)}")
@@ -273,3 +292,34 @@ class ProbabilityMap:
         path = Path(path)
         frame, counts = read_frame(path)
         return cls(frame, counts=counts, path=path)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, max_memory: int = 96 * 2**20) -> Self:
+        """Make a map of the bytes of a GeoTIFF that `save` or `to_bytes` made.
+
+        Parameters
+        ----------
+        data
+            The file.
+        max_memory
+            Most bytes to hold in memory; a larger map stays in a temporary file as long as an object refers to it.
+
+        Raises
+        ------
+        ScanError
+            It is not such a map.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="surfacedefect-"))
+        try:
+            path = folder / "map.tif"
+            path.write_bytes(data)
+            frame, counts = read_frame(path)
+            if (len(frame.kinds) + 1) * frame.width * frame.height > max_memory:
+                return cls(frame, counts=counts, path=path, folder=folder)
+            whole = Window(0, 0, frame.width, frame.height)
+            bands = [read_window(path, band=band, window=whole) for band in range(len(frame.kinds) + 1)]
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        return cls(frame, counts=counts, arrays=(np.stack(bands[:-1]), bands[-1] > 0))

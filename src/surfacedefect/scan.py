@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeAlias
 
@@ -111,6 +112,8 @@ class Scan:
         """
         again = isinstance(source, Scan)
         if isinstance(source, Scan):
+            if isinstance(source._rows, ArrayRows) and max_pixels in (None, source._max_pixels):
+                return source._shared(source.mm_per_px if mm_per_px is None else _checked_scale(mm_per_px))
             max_pixels = source._max_pixels if max_pixels is None else max_pixels
             mm_per_px = source.mm_per_px if mm_per_px is None else mm_per_px
             name, source = source.name, source._source
@@ -123,6 +126,35 @@ class Scan:
                 _check_file(source)
             rows = open_rows(source, name=name, max_pixels=max_pixels, again=again)
         return cls(rows, name=name, source=source, max_pixels=max_pixels, mm_per_px=mm_per_px)
+
+    @classmethod
+    def unopened(cls, source: ScanSource, *, width: int, height: int, mm_per_px: float | None = None) -> Scan:
+        """Refer to a picture whose size is known already, without reading it; `reopen` opens it when it is needed.
+
+        Parameters
+        ----------
+        source
+            See `open`.
+        width, height
+            Its size in px; a picture that has another one by then is refused.
+        mm_per_px
+            Scale, when it is known.
+
+        Raises
+        ------
+        ScanError
+            The source is none that can be opened.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Scan.unopened(np.zeros((3, 4), np.uint8), width=4, height=3).reopen().rows(0, 3).shape
+        (3, 4, 3)
+        """
+        name, held = _held(source)
+        scan = cls(_Unread(width, height), name=name, source=held, mm_per_px=mm_per_px)
+        scan.close()
+        return scan
 
     def rows(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Read the rows ``[start, stop)``.
@@ -198,14 +230,7 @@ class Scan:
         (3, 4, 3)
         """
         if isinstance(self._rows, ArrayRows):
-            # Decoded already, and an array has no position to lose.
-            return Scan(
-                self._rows,
-                name=self.name,
-                source=self._source,
-                max_pixels=self._max_pixels,
-                mm_per_px=self.mm_per_px,
-            )
+            return self._shared(self.mm_per_px)
         again = Scan.open(self)
         if (again.width, again.height) != (self.width, self.height):
             found = f"{again.width} x {again.height}"
@@ -215,6 +240,13 @@ class Scan:
                 "the file was changed meanwhile, start again"
             )
         return again
+
+    def _shared(self, mm_per_px: float | None) -> Scan:
+        """Return a scan of the same rows: they are decoded already, and an array has no position to lose."""
+        rows, most = self._rows, self._max_pixels
+        if rows is None:
+            raise RuntimeError("the rows of a closed scan cannot be shared")
+        return Scan(rows, name=self.name, source=self._source, max_pixels=most, mm_per_px=mm_per_px)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -244,6 +276,45 @@ class Scan:
                 "expected a picture; look at its alpha channel and its nodata value"
             )
         return (start, stop), rgb, valid
+
+
+def encoded_in(source: Any) -> Path | bytes | None:
+    """Return the file or the bytes that hold a picture, unread; None for what is decoded already.
+
+    Raises
+    ------
+    ScanError
+        There is no such file, or the source is none that can be opened.
+
+    Examples
+    --------
+    >>> encoded_in(b"GIF89a"), encoded_in(np.zeros((3, 4), np.uint8))
+    (b'GIF89a', None)
+    """
+    name, held = _held(source)
+    if not isinstance(held, Path | bytes):
+        return None
+    if isinstance(held, Path):
+        with as_scan_error(name):
+            _check_file(held)
+    return held
+
+
+@dataclass
+class _Unread:
+    """Stands for the rows of a picture that nobody has opened yet."""
+
+    width: int
+    height: int
+    streams: bool = False
+    transform: Affine | None = None
+    crs: Any = None
+
+    def read(self, start: int, stop: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+        raise RuntimeError("rows are read of an opened scan")
+
+    def close(self) -> None:
+        pass
 
 
 def _held(source: Any) -> tuple[str, Any]:

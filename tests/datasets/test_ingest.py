@@ -204,7 +204,7 @@ def test_bad_input_is_refused_in_words(tmp_path: Path, write: Write) -> None:
         (tmp_path / "nowhere", "is not there; expected a folder"),
         (file, "is a file; expected a folder"),
         (3, "the source is an int"),
-        ("webdav:///path", "expected webdavs://user@host/path"),
+        ("webdav:///path", "names no host.*such as webdavs://user@host"),
         ("bogus://x", "cannot be opened .*expected a folder, or an address"),
         (f"zip://{file}", "BadZipFile"),
         (tmp_path, "overlap"),

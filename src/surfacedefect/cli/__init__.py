@@ -16,6 +16,7 @@ from surfacedefect.cli.demo import demo
 from surfacedefect.cli.detect import detect
 from surfacedefect.cli.info import info
 from surfacedefect.cli.plan import plan
+from surfacedefect.cli.serve import serve
 from surfacedefect.cli.synth import synth
 from surfacedefect.cli.train import train
 
@@ -40,6 +41,7 @@ app.command(name="info", help="Say which version, engines and models are install
 app.command(name="demo", help="Find the damage on a rendered scan, or your own, and compare with the truth.")(demo)
 app.command(name="train", help="Train a U-Net on your own annotated pictures.")(train)
 app.command(name="synth", help="Render scans with exact truth: pictures, masks, outlines.")(synth)
+app.command(name="serve", help="Serve the model over gRPC and REST (Open Inference Protocol) until SIGTERM.")(serve)
 app.add_typer(data, name="data")
 
 

@@ -1,0 +1,46 @@
+"""The library as a server: the Open Inference Protocol over gRPC and REST, and a client.
+
+The server needs the extra ``[serve]``; it is KServe's model and protocol on this library's own sockets. The client
+needs no more than grpcio and protobuf.
+
+>>> from surfacedefect.serving import Client
+>>> found = Client("localhost:8081").detect("scan.jpg")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from surfacedefect.errors import require
+
+if TYPE_CHECKING:
+    from surfacedefect.serving.client import AsyncClient, Client
+    from surfacedefect.serving.model import SurfaceDefectModel
+    from surfacedefect.serving.options import ServeOptions
+    from surfacedefect.serving.server import Server, background, serve
+
+__all__ = ["AsyncClient", "Client", "ServeOptions", "Server", "SurfaceDefectModel", "background", "serve"]
+
+_HOMES = {
+    "AsyncClient": "client",
+    "Client": "client",
+    "ServeOptions": "options",
+    "Server": "server",
+    "SurfaceDefectModel": "model",
+    "background": "server",
+    "serve": "server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for when it is first asked for: a client needs no server, a server no client."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'surfacedefect.serving' has no attribute '{name}'")
+    try:
+        value = getattr(importlib.import_module(f"surfacedefect.serving.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        require(error.name or "kserve", extra="serve")  # says what to install
+        raise
+    globals()[name] = value
+    return value

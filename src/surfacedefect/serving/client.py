@@ -1,0 +1,322 @@
+"""The client: a scan to a server, and what `Detector.detect` would have returned back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from surfacedefect.detections import Detections
+from surfacedefect.errors import OptionError, ScanError, require
+from surfacedefect.scan import ScanSource
+from surfacedefect.serving import _exchange
+from surfacedefect.serving._exchange import Exchange
+from surfacedefect.serving._messages import InferRequestMessage, ServerReadyRequest, ServerReadyResponse
+
+_CHANNEL = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # What is safe to repeat is decided here, not in the channel.
+    ("grpc.enable_retries", 0),
+]
+
+
+class _Settings:
+    """What both clients are told."""
+
+    def __init__(
+        self, target: str, *, token: str | None, tls: bool | str | Path, timeout_seconds: float, attempts: int
+    ) -> None:
+        if not isinstance(target, str) or not target.strip() or "/" in target:
+            raise OptionError(f"the server is {target!r}; expected host and gRPC port, such as 'localhost:8081'")
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
+            raise OptionError(f"attempts is {attempts!r}; expected a whole number, 1 or more")
+        self.target, self.attempts, self.tls = target, attempts, tls
+        self.timeout_seconds = _exchange.seconds(timeout_seconds)
+        self.metadata = () if token is None else (("authorization", f"Bearer {token}"),)
+        self.grpc: Any = require("grpc", extra="serve")
+
+    def credentials(self) -> Any:
+        if self.tls is True:
+            return self.grpc.ssl_channel_credentials()
+        try:
+            return self.grpc.ssl_channel_credentials(Path(str(self.tls)).expanduser().read_bytes())
+        except OSError as error:
+            raise OptionError(f"tls is '{self.tls}', which cannot be read ({error}); expected a PEM file") from error
+
+    def seconds(self, timeout_seconds: float | None) -> float:
+        return self.timeout_seconds if timeout_seconds is None else _exchange.seconds(timeout_seconds)
+
+    def pauses(self, deadline: float) -> Iterator[float]:
+        """Yield what to wait before each further attempt that still fits."""
+        for pause in _exchange.waits(self.attempts):
+            pause *= random.uniform(0.5, 1.0)  # clients that were refused together should not come back together
+            if time.monotonic() + pause >= deadline:
+                return
+            yield pause
+
+    def methods(self, channel: Any) -> tuple[Any, Any, Any]:
+        """Return the calls for one message, for a stream, and for readiness."""
+        request, response = InferRequestMessage.SerializeToString, _exchange.parsed_response
+        return (
+            channel.unary_unary(_exchange.INFER, request_serializer=request, response_deserializer=response),
+            channel.stream_stream(_exchange.DETECT, request_serializer=request, response_deserializer=response),
+            channel.unary_unary(
+                _exchange.READY,
+                request_serializer=ServerReadyRequest.SerializeToString,
+                response_deserializer=ServerReadyResponse.FromString,
+            ),
+        )
+
+
+class Client:
+    """Sends scans to a server over gRPC; may be used by many threads at once.
+
+    Parameters
+    ----------
+    target
+        Host and gRPC port.
+    token
+        The server's token, when it has one.
+    tls
+        True: encrypted, the certificate known to this machine; a path: the PEM file that it is signed by.
+    timeout_seconds
+        Longest time for one scan, repeated attempts included.
+    attempts
+        How often a scan is sent at most. It is sent again only when the server was not reached, was full or was about
+        to stop: when no work had begun on it.
+
+    Raises
+    ------
+    OptionError
+        A value is out of its range.
+    MissingExtraError
+        grpcio is not installed.
+
+    Examples
+    --------
+    >>> from surfacedefect.serving import Client
+    >>> with Client("localhost:8081", token="...") as client:  # doctest: +SKIP
+    ...     found = client.detect("scan.jpg", mm_per_px=0.1)
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        token: str | None = None,
+        tls: bool | str | Path = False,
+        timeout_seconds: float = 300.0,
+        attempts: int = 4,
+    ) -> None:
+        settings = _Settings(target, token=token, tls=tls, timeout_seconds=timeout_seconds, attempts=attempts)
+        self._settings = settings
+        make: Any = settings.grpc
+        if tls is False:
+            self._channel = make.insecure_channel(target, options=_CHANNEL)
+        else:
+            self._channel = make.secure_channel(target, settings.credentials(), options=_CHANNEL)
+        self._one, self._stream, self._ready = settings.methods(self._channel)
+
+    def detect(self, scan: ScanSource, *, timeout_seconds: float | None = None, **options: Any) -> Detections:
+        """Find and outline the damage on a scan; as `surfacedefect.detect` with the server's model.
+
+        A file is sent as it is, in pieces when it is large; nothing is decoded here but the map that comes back.
+
+        Parameters
+        ----------
+        scan
+            A path, array, PIL image, file-like object or bytes.
+        timeout_seconds
+            For this scan.
+        **options
+            ``threshold``, ``least_score``, ``kinds``, ``mm_per_px``, ``overlap``, ``least_area_px``, ``simplify_px``
+            and ``on_error`` of `DetectOptions`.
+
+        Raises
+        ------
+        ScanError, OptionError, PredictorError
+            As the library.
+        ServerUnavailableError, DeadlineError, TokenError, ServingError
+            The server did not answer.
+        """
+        exchange = Exchange(scan, options)
+        deadline = time.monotonic() + self._settings.seconds(timeout_seconds)
+        pauses = self._settings.pauses(deadline)
+        while True:
+            attempt = self._streamed if exchange.streams else self._at_once
+            call, failed = attempt(exchange, deadline)
+            if failed is None:
+                return exchange.found(call[0], tail=call[1])
+            code, details = failed.code().name, failed.details()
+            reason = _exchange.reason_in(failed.trailing_metadata(), details=details)
+            initial = dict(failed.initial_metadata() or ())
+            pause = next(pauses, None) if _exchange.is_safe_to_repeat(code, reason, initial=initial) else None
+            if pause is None:
+                _exchange.raise_refusal(code, reason, details=details, target=self._settings.target)
+            time.sleep(pause)
+
+    def _at_once(self, exchange: Exchange, deadline: float) -> tuple[Any, Any]:
+        left = max(0.001, deadline - time.monotonic())
+        call = self._one.future(exchange.message(), timeout=left, metadata=self._settings.metadata)
+        try:
+            return (call.result(), b""), None
+        except self._settings.grpc.RpcError:
+            return None, call
+
+    def _streamed(self, exchange: Exchange, deadline: float) -> tuple[Any, Any]:
+        left = max(0.001, deadline - time.monotonic())
+        broken: list[OSError] = []
+        call = self._stream(_kept(exchange, broken), timeout=left, metadata=self._settings.metadata)
+        head, parts = None, []
+        try:
+            for response in call:
+                if head is None:
+                    head = response
+                else:
+                    parts.extend(response.raw_output_contents)
+        except self._settings.grpc.RpcError:
+            if broken:
+                raise ScanError(f"the scan cannot be read ({broken[0]}); check the file") from broken[0]
+            return None, call
+        return (head, b"".join(parts)), None
+
+    def is_ready(self, *, timeout_seconds: float = 5.0) -> bool:
+        """Say whether the server takes requests; False also when it cannot be reached."""
+        try:
+            answer = self._ready(ServerReadyRequest(), timeout=_exchange.seconds(timeout_seconds))
+        except self._settings.grpc.RpcError:
+            return False
+        return bool(answer.ready)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Name the server; never the token."""
+        return f"{type(self).__name__}({self._settings.target!r})"
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same parameters, and ``await client.detect(...)``.
+
+    Examples
+    --------
+    >>> async def both(first, second):
+    ...     async with AsyncClient("localhost:8081") as client:
+    ...         return await asyncio.gather(client.detect(first), client.detect(second))
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        token: str | None = None,
+        tls: bool | str | Path = False,
+        timeout_seconds: float = 300.0,
+        attempts: int = 4,
+    ) -> None:
+        settings = _Settings(target, token=token, tls=tls, timeout_seconds=timeout_seconds, attempts=attempts)
+        self._settings = settings
+        make: Any = require("grpc.aio", extra="serve")
+        if tls is False:
+            self._channel = make.insecure_channel(target, options=_CHANNEL)
+        else:
+            self._channel = make.secure_channel(target, settings.credentials(), options=_CHANNEL)
+        self._one, self._stream, self._ready = settings.methods(self._channel)
+
+    async def detect(self, scan: ScanSource, *, timeout_seconds: float | None = None, **options: Any) -> Detections:
+        """Find and outline the damage on a scan; see `Client.detect`."""
+        exchange = await asyncio.to_thread(Exchange, scan, options)
+        deadline = time.monotonic() + self._settings.seconds(timeout_seconds)
+        pauses = self._settings.pauses(deadline)
+        while True:
+            attempt = self._streamed if exchange.streams else self._at_once
+            call, failed = await attempt(exchange, deadline)
+            if failed is None:
+                return await asyncio.to_thread(exchange.found, call[0], tail=call[1])
+            code, details = (await failed.code()).name, await failed.details()
+            reason = _exchange.reason_in(await failed.trailing_metadata(), details=details)
+            initial = dict(await failed.initial_metadata() or ())
+            pause = next(pauses, None) if _exchange.is_safe_to_repeat(code, reason, initial=initial) else None
+            if pause is None:
+                _exchange.raise_refusal(code, reason, details=details, target=self._settings.target)
+            await asyncio.sleep(pause)
+
+    async def _at_once(self, exchange: Exchange, deadline: float) -> tuple[Any, Any]:
+        message = await asyncio.to_thread(exchange.message)
+        left = max(0.001, deadline - time.monotonic())
+        call = self._one(message, timeout=left, metadata=self._settings.metadata)
+        try:
+            return (await call, b""), None
+        except self._settings.grpc.RpcError:
+            return None, call
+
+    async def _streamed(self, exchange: Exchange, deadline: float) -> tuple[Any, Any]:
+        left = max(0.001, deadline - time.monotonic())
+        broken: list[OSError] = []
+
+        async def messages() -> Any:
+            source = iter(_kept(exchange, broken))
+            nothing = object()
+            while (message := await asyncio.to_thread(next, source, nothing)) is not nothing:
+                yield message
+
+        call = self._stream(messages(), timeout=left, metadata=self._settings.metadata)
+        head, parts = None, []
+        try:
+            async for response in call:
+                if head is None:
+                    head = response
+                else:
+                    parts.extend(response.raw_output_contents)
+        except self._settings.grpc.RpcError:
+            if broken:
+                raise ScanError(f"the scan cannot be read ({broken[0]}); check the file") from broken[0]
+            return None, call
+        return (head, b"".join(parts)), None
+
+    async def is_ready(self, *, timeout_seconds: float = 5.0) -> bool:
+        """Say whether the server takes requests; False also when it cannot be reached."""
+        try:
+            answer = await self._ready(ServerReadyRequest(), timeout=_exchange.seconds(timeout_seconds))
+        except self._settings.grpc.RpcError:
+            return False
+        return bool(answer.ready)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+        await self.close()
+
+    def __repr__(self) -> str:
+        """Name the server; never the token."""
+        return f"{type(self).__name__}({self._settings.target!r})"
+
+
+def _kept(exchange: Exchange, broken: list[OSError]) -> Iterator[Any]:
+    """Yield the messages of a stream; gRPC would swallow why a file cannot be read."""
+    try:
+        yield from exchange.messages()
+    except OSError as error:
+        broken.append(error)
+        raise
