@@ -16,8 +16,6 @@ import benchmark_tables
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DOCS = (
-    "benchmarks", "data-check", "deflectometry", "deploy/README", "how-it-works", "model-card", "serve", "tile-classifier",
-)
     "benchmarks",
     "data-check",
     "deflectometry",
