@@ -41,8 +41,8 @@ from common import REAL_DATA, RESULTS, memory_mib, write_result
 from numpy.typing import NDArray
 from PIL import Image
 
+from surfacedefect._workers import reuse_freed_memory
 from surfacedefect.annotations import rasterise, read_coco
-from surfacedefect.synthetic._workers import reuse_freed_memory
 from surfacedefect.synthetic.config import CLEAN, FIRST_BENCHMARK_SEED, SyntheticConfig
 from surfacedefect.synthetic.presets import preset
 from surfacedefect.synthetic.render import render_scan, render_window

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 from surfacedefect._checks import check_whole
 from surfacedefect._machine import usable_cores
+from surfacedefect._workers import WorkerDiedError, in_processes
 from surfacedefect.datasets._layout import Layout
 from surfacedefect.datasets._looks import CompareJob, LookJob, Verdicts, compare, read_look, take_looks
 from surfacedefect.datasets.manifest import change_manifest, manifest_batches, manifest_version
 from surfacedefect.datasets.near_duplicates import Candidate, Fingerprint, candidates, groups
 from surfacedefect.datasets.progress import Meter, Told
 from surfacedefect.errors import DatasetError, OutputError, require
-from surfacedefect.synthetic._workers import WorkerDiedError, in_processes
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")

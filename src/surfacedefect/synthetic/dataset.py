@@ -26,10 +26,10 @@ from surfacedefect._files import atomic_path, check_folder, write_json
 from surfacedefect._machine import usable_cores
 from surfacedefect._progress import window_bar
 from surfacedefect._version import __version__
+from surfacedefect._workers import WorkerDiedError, in_processes
 from surfacedefect.annotations import AnnotatedImage, Dataset, Region, write_coco
 from surfacedefect.card import sha256_of
 from surfacedefect.errors import OptionError, OutputError
-from surfacedefect.synthetic._workers import WorkerDiedError, in_processes
 from surfacedefect.synthetic.camera import encode_jpeg
 from surfacedefect.synthetic.config import FIRST_BENCHMARK_SEED, SyntheticConfig
 from surfacedefect.synthetic.render import SyntheticScan, render_scan

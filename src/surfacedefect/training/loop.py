@@ -336,7 +336,7 @@ def _batches(
 
 
 def _begin_worker(number: int) -> None:
-    from surfacedefect.synthetic._workers import reuse_freed_memory
+    from surfacedefect._workers import reuse_freed_memory
 
     reuse_freed_memory()
 

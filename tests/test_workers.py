@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from surfacedefect._machine import usable_cores
-from surfacedefect.synthetic._workers import in_processes, reuse_freed_memory
+from surfacedefect._workers import in_processes, reuse_freed_memory
 
 
 def test_reusing_freed_memory_changes_no_result() -> None:
