@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from PIL import Image, ImageFilter
 
 from surfacedefect.datasets import FLAGS, CheckReport, Progress, check, ingest
 from surfacedefect.datasets._layout import Layout
+from surfacedefect.datasets._looks import LookJob, Verdicts, read_look, take_looks
 from surfacedefect.datasets._miniature import edge_sigma, miniature_of
 from surfacedefect.errors import DatasetError, DatasetLockedError, OptionError
 from surfacedefect.scan import Scan
@@ -223,3 +225,35 @@ def test_a_folder_that_cannot_be_written_is_refused(dest: Path) -> None:
             check(dest)
     finally:
         private.chmod(0o700)
+
+
+@pytest.mark.parametrize("changed", [{"hashes": 1}, {"upright_corners": 1}, {"flags": 3}, {"version": [1, 1]}])
+def test_a_look_of_another_shape_is_none(tmp_path: Path, changed: dict[str, Any]) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    look = tmp_path / "look.npz"
+    assert take_looks((LookJob(tmp_path / "a.png", look, 1200),)) == [(tmp_path / "a.png", "")]
+    assert read_look(look, with_image=True) is not None
+    with np.load(look) as kept:
+        np.savez_compressed(look, **{**kept, **{name: np.array(value) for name, value in changed.items()}})
+    assert read_look(look, with_image=True) is None
+
+
+@pytest.mark.parametrize("damage", ["folder", "pages", "columns"])
+def test_damaged_verdicts_are_made_anew(tmp_path: Path, damage: str) -> None:
+    path, pairs = tmp_path / "compared.sqlite", [(f"{n:064x}", 64 * "f", 0, True) for n in range(200)]
+    first = Verdicts(path)
+    first.note(pairs)
+    first.close()
+    if damage == "folder":
+        path.unlink()
+        path.mkdir()
+    elif damage == "pages":
+        path.write_bytes(path.read_bytes()[:4096] + 4096 * b"U")
+    else:
+        with sqlite3.connect(path) as database:
+            database.execute("ALTER TABLE verdicts RENAME COLUMN same TO other")
+    again = Verdicts(path)
+    assert again.known(*pairs[0][:2], way=0) is None
+    again.note(pairs)
+    assert again.known(*pairs[0][:2], way=0) is True
+    again.close()

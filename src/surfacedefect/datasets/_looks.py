@@ -1,6 +1,6 @@
 """What was seen of each picture, and which pairs were compared: kept beside the journal, so that only new ones cost.
 
-    DEST/.surfacedefect/looks/ab/cdef....npz    one file for each picture, about 50 kB
+    DEST/.surfacedefect/looks/ab/cdef....npz    one file for each picture, under 100 kB
     DEST/.surfacedefect/compared.sqlite         verdicts on pairs
 
 Both may be deleted; the next check makes them again.
@@ -8,22 +8,26 @@ Both may be deleted; the next check makes them again.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from surfacedefect._files import atomic_path
 from surfacedefect._words import shortened
-from surfacedefect.datasets._corners import Corners
+from surfacedefect.datasets._alignment import ORIENTATIONS, SIDE
+from surfacedefect.datasets._corners import DESCRIPTION_BYTES, Corners
 from surfacedefect.datasets._miniature import Miniature, miniature_of
-from surfacedefect.datasets.flags import flags_of
+from surfacedefect.datasets.flags import FLAGS, flags_of
 from surfacedefect.datasets.near_duplicates import Fingerprint, fingerprint, show_the_same
 from surfacedefect.errors import OutputError, ScanError
 
@@ -61,7 +65,7 @@ def _take_look(job: LookJob) -> str:
 
 
 def read_look(path: Path, *, with_image: bool) -> tuple[Fingerprint, list[str]] | None:
-    """Return fingerprint and flags; None when there is no look, or none of this version."""
+    """Return fingerprint and flags; None when there is no look, a damaged one, or none of this version."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             if int(kept["version"]) != VERSION:
@@ -72,9 +76,21 @@ def read_look(path: Path, *, with_image: bool) -> tuple[Fingerprint, list[str]] 
             )
             image = kept["image"] if with_image else _NO_IMAGE
             found = Fingerprint(image, kept["hashes"], upright, mirrored, bool(kept["tells"]))
-            return found, [str(flag) for flag in kept["flags"]]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            flags = [str(flag) for flag in kept["flags"]]
+            return (found, flags) if _is_whole(found, flags, with_image=with_image) else None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
         return None
+
+
+def _is_whole(found: Fingerprint, flags: list[str], *, with_image: bool) -> bool:
+    """Whether shapes and types are what was written: what fits by name alone fails only in the middle of a check."""
+    arrays: list[tuple[NDArray[Any], type, tuple[int, ...]]] = [(found.hashes, np.uint64, (len(ORIENTATIONS),))]
+    for corners in (found.upright, found.mirrored):
+        arrays.append((corners.points, np.float32, (len(corners), 2)))
+        arrays.append((corners.descriptions, np.uint8, (len(corners), DESCRIPTION_BYTES)))
+    if with_image:
+        arrays.append((found.image, np.uint8, (SIDE, SIDE)))
+    return set(flags) <= set(FLAGS) and all(a.dtype == kind and a.shape == shape for a, kind, shape in arrays)
 
 
 def compare(job: CompareJob) -> list[tuple[int, bool]]:
@@ -117,7 +133,7 @@ class Verdicts:
         try:
             self._open()
         except sqlite3.DatabaseError:
-            path.unlink(missing_ok=True)  # it only saves time
+            self._remove()  # it only saves time
             with self._own_errors():
                 self._open()
 
@@ -141,16 +157,36 @@ class Verdicts:
             self._database.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", rows)
 
     def _open(self) -> None:
-        self._database = sqlite3.connect(self._path)
-        version = self._database.execute("PRAGMA user_version").fetchone()[0]
-        if version != VERSION:
-            self._database.execute("DROP TABLE IF EXISTS verdicts")
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS verdicts (first BLOB NOT NULL, second BLOB NOT NULL, way INTEGER NOT NULL, "
-            "same INTEGER NOT NULL, PRIMARY KEY (first, second, way)) WITHOUT ROWID"
-        )
-        self._database.execute(f"PRAGMA user_version={VERSION}")
-        self._database.commit()
+        database = sqlite3.connect(self._path)
+        try:
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            if version != VERSION:
+                database.execute("DROP TABLE IF EXISTS verdicts")
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS verdicts (first BLOB NOT NULL, second BLOB NOT NULL, way INTEGER NOT NULL, "
+                "same INTEGER NOT NULL, PRIMARY KEY (first, second, way)) WITHOUT ROWID"
+            )
+            database.execute(f"PRAGMA user_version={VERSION}")
+            database.commit()
+            if (found := database.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(found)
+            database.execute("SELECT first, second, way, same FROM verdicts LIMIT 1").fetchone()
+        except sqlite3.Error:
+            database.close()
+            raise
+        self._database = database
+
+    def _remove(self) -> None:
+        try:
+            if self._path.is_dir():
+                shutil.rmtree(self._path)
+            else:
+                self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"'{shortened(self._path)}' is damaged and cannot be removed ({error.strerror}); expected a folder "
+                "that can be written: remove it by hand"
+            ) from error
 
     @contextmanager
     def _own_errors(self) -> Iterator[None]:

@@ -269,7 +269,7 @@ def _good(layout: Layout) -> list[_Picture]:
     for batch in manifest_batches(layout.manifest, columns=_COLUMNS):
         for row in batch.to_pylist():
             if row["state"] == "good":
-                if row["hash"] is None or row["width_px"] is None:
+                if None in (row["hash"], row["width_px"], row["height_px"]):
                     raise DatasetError(
                         f"the manifest calls {row['source_path']!r} good but has no hash or size of it; expected what "
                         "an ingest wrote: move it away and ingest again"
