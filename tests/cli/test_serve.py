@@ -62,3 +62,10 @@ def test_what_is_wrong_ends_in_a_line(run, served, arguments, word):
 def test_told_so_it_listens_without_a_token(run, served):
     assert run("serve", "--host", "0.0.0.0", "--insecure").exit_code == 0
     assert served[0][1]["options"].insecure
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_a_token_that_came_out_empty_is_not_taken_for_none(run, served, monkeypatch, value):
+    monkeypatch.setenv("SURFACEDEFECT_TOKEN", value)
+    done = run("serve")
+    assert done.exit_code == 2 and "SURFACEDEFECT_TOKEN" in done.output and not served

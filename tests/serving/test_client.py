@@ -288,3 +288,60 @@ def test_a_stream_longer_than_allowed_is_cut_off():
     ):
         list(channel.stream_stream(_exchange.DETECT)(itertools.chain([start.SerializeToString()], endless), timeout=30))
     assert caught.value.code() is EXHAUSTED
+
+
+@pytest.mark.parametrize("token", ["", "with space", "line-line-line\n", "\u00fcmlaut", b"bytes-bytes", 5])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_repeated(token):
+    with pytest.raises(OptionError, match="token") as caught:
+        Client("localhost:8081", token=token)
+    assert not token or str(token) not in str(caught.value)
+
+
+@pytest.mark.parametrize("target", ["localhost:99999", "localhost:0", "localhost:abc", "localhost:", "[::1]:99999"])
+def test_a_port_that_is_none_is_refused(target):
+    with pytest.raises(OptionError, match="port"):
+        Client(target)
+
+
+@pytest.mark.parametrize("target", ["localhost:1", "localhost", "[::1]:8081", "unix:socket"])
+def test_other_targets_are_left_to_grpc(target):
+    Client(target).close()
+
+
+def test_what_is_trusted_must_be_a_certificate(tmp_path):
+    path = tmp_path / "ca.pem"
+    path.write_text("nothing")
+    for tls in (path, None):
+        with pytest.raises(OptionError, match="tls"):
+            Client("localhost:8081", tls=tls)
+
+
+def test_a_time_beyond_all_clocks_is_refused(client):
+    with pytest.raises(OptionError, match="timeout_seconds"):
+        client.detect(SCAN, timeout_seconds=1e300)
+
+
+def test_a_closed_client_says_so(server):
+    client = Client(f"127.0.0.1:{server.grpc_port}")
+    client.close()
+    client.close()
+    for ask in (lambda: client.detect(SCAN), client.is_ready):
+        with pytest.raises(ServingError, match="closed"):
+            ask()
+
+    async def later():
+        other = AsyncClient(f"127.0.0.1:{server.grpc_port}")
+        await other.close()
+        with pytest.raises(ServingError, match="closed"):
+            await other.detect(SCAN)
+        with pytest.raises(ServingError, match="closed"):
+            await other.is_ready()
+
+    asyncio.run(later())
+
+
+def test_a_damaged_file_is_named(client, way, tmp_path):
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0 and no more than this")
+    with pytest.raises(ScanError, match=r"broken\.jpg: "):
+        client.detect(path)

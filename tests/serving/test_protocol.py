@@ -238,3 +238,13 @@ def test_a_model_of_another_name_is_not_found(server):
     message.model_name, message.model_version = "surfacedefect", "2"
     with pytest.raises(Refusal, match="NOT_FOUND"):
         infer(server.grpc_port, message)
+
+
+def test_a_compressed_body_is_named(server):
+    response = post(server.http_port, rest_body(b"x"), headers={"content-encoding": "gzip"})
+    assert response.status_code == 400 and "'gzip'" in response.json()["error"]
+
+
+def test_a_text_that_is_too_long_is_measured(server):
+    response = post(server.http_port, {**rest_body(b"x"), "id": "a" * 300})
+    assert response.status_code == 400 and "a text of 300" in response.json()["error"]

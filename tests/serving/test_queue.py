@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -179,3 +180,27 @@ def test_hundreds_of_requests_that_come_and_go_leave_it_whole():
         assert await queue.run(call(), work.named("last"), accepted=lambda: None) == "last"
 
     run(test, workers=3, length=500)
+
+
+def test_work_that_outlives_the_server_ends_in_silence(caplog):
+    """After a second SIGTERM the loop is closed while a thread still works."""
+    go_on, queue = threading.Event(), FairQueue(workers=1, length=0)
+
+    async def dropped():
+        started = threading.Event()
+
+        def work():
+            started.set()
+            go_on.wait(30)
+
+        call = Call("a", "b", "rest", time.monotonic() + 60)
+        task = asyncio.create_task(queue.run(call, work, accepted=lambda: None))
+        await asyncio.to_thread(started.wait, 30)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(dropped())
+    go_on.set()
+    queue._pool.shutdown(wait=True)
+    assert not caplog.records

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ipaddress
 import socket
 import ssl
+import threading
 from pathlib import Path
 
 import grpc
@@ -15,7 +17,7 @@ from serving_calls import REST, TOKEN, Refusal, encoded, infer, infer_on, pixels
 
 import surfacedefect as sd
 from surfacedefect.errors import OptionError, OutputError, TokenError
-from surfacedefect.serving import Client, ServeOptions, background
+from surfacedefect.serving import Client, ServeOptions, SurfaceDefectModel, background
 
 RIGHT = {"authorization": f"Bearer {TOKEN}"}
 WRONG = (
@@ -174,6 +176,54 @@ def test_a_stranger_s_large_body_is_not_even_received(guarded):
     assert caught.value.code == "UNAUTHENTICATED"
 
 
+def test_the_host_that_a_client_names_opens_nothing(guarded):
+    """The address is made of that header in older releases of Starlette, and its path with it."""
+    address = f"http://127.0.0.1:{guarded.http_port}"
+    for host in ("x/v2/health/live?", "x/?", "x/#"):
+        assert httpx.get(f"{address}/metrics", headers={"host": host}).status_code == 401
+    response = httpx.get(f"{address}/v2/", headers={"host": "elsewhere.example"})
+    assert response.status_code == 404 and "location" not in response.headers
+
+
+def test_the_path_is_what_is_routed():
+    from starlette.requests import Request
+
+    from surfacedefect.serving import _rest
+
+    class Misled(Request):
+        url = type("Url", (), {"path": "/v2/health/live"})()
+
+    async def never(request):
+        pytest.fail("asked without the token")
+
+    options = ServeOptions(http_port=0, grpc_port=0, token=TOKEN)
+    rest = _rest._Rest(SurfaceDefectModel(predictor(), options=options), None)
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": [], "query_string": b""}
+
+    async def receive():
+        return {"type": "http.request"}
+
+    assert asyncio.run(rest.guarded(never)(Misled(scope, receive))).status_code == 401
+
+
+def test_strangers_who_never_send_their_message_hold_no_place(guarded):
+    done = threading.Event()
+
+    def never():
+        done.wait(60)
+        yield b""
+
+    with grpc.insecure_channel(f"127.0.0.1:{guarded.grpc_port}") as channel:
+        ready = channel.stream_unary("/inference.GRPCInferenceService/ServerReady")
+        calls = [ready.future(never(), timeout=30) for _ in range(60)]
+        try:
+            assert all(call.result() == b"\x08\x01" for call in calls)
+            with Client(f"127.0.0.1:{guarded.grpc_port}", token=TOKEN, attempts=1) as client:
+                assert len(client.detect(encoded(pixels()))) > 0
+        finally:
+            done.set()
+
+
 def test_a_port_that_is_taken_is_named():
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
@@ -245,5 +295,5 @@ def test_a_certificate_that_is_none_ends_in_words(tmp_path):
     path = tmp_path / "cert.pem"
     path.write_text("nothing")
     options = ServeOptions(http_port=0, grpc_port=0, tls_cert=path, tls_key=path)
-    with pytest.raises(sd.SurfaceDefectError), background(predictor(), options=options):
+    with pytest.raises(OptionError, match="tls_cert"), background(predictor(), options=options):
         pass

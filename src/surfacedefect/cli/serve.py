@@ -75,7 +75,11 @@ def serve(
 def _token(file: Path | None) -> str | None:
     """Read the token: never from the command line, where every user of the machine could see it."""
     if file is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
+        given = os.environ.get(TOKEN_VARIABLE)
+        if given is not None and not given.strip():
+            # Somebody meant to set one: to serve without it would open what was to be closed.
+            raise OptionError(f"the variable {TOKEN_VARIABLE} is empty; expected a token, or no such variable")
+        return given
     try:
         token = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,9 @@ from surfacedefect.serving._refusals import ACCEPTED_HEADER, REASON_HEADER
 CHUNK_BYTES = 2**20
 MOST_AT_ONCE_BYTES = 4 * 2**20
 """Encoded scans up to this size go in one message of the protocol; larger ones as a stream."""
+
+MOST_SECONDS = 10**7
+"""Far longer than any server allows; gRPC takes much larger numbers for times that have passed."""
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 READY = "/inference.GRPCInferenceService/ServerReady"
@@ -125,6 +127,11 @@ class Exchange:
             request.raw_input_contents.append(self.payload.whole())
         return request
 
+    @property
+    def file(self) -> Path | None:
+        """Path of the picture, where it is a file."""
+        return self.payload.content if isinstance(self.payload.content, Path) else None
+
     def messages(self) -> Iterator[Any]:
         """Yield the messages of a stream: the request, then the picture in pieces."""
         yield self.message()
@@ -192,9 +199,12 @@ def reason_in(trailing: Any, *, details: str | None) -> str | None:
     return next((reason for part, reason in words.items() if part in (details or "")), None)
 
 
-def raise_refusal(code: str, reason: str | None, *, details: str, target: str) -> NoReturn:
-    """Raise what a refusal means in this library."""
+def raise_refusal(code: str, reason: str | None, *, details: str, target: str, file: Path | None = None) -> NoReturn:
+    """Raise what a refusal means in this library; `file` is what the server, which sees no names, calls otherwise."""
     details = shortened(details or code.lower())
+    if file is not None and reason == "scan":
+        name, colon, rest = details.partition(": ")
+        details = f"{shortened(file)}: {rest}" if colon and name in ("bytes", "scan", "array") else details
     known = _ERRORS.get(reason or "")
     if known is not None:
         raise known(details)
@@ -273,10 +283,10 @@ def seconds(timeout: float) -> float:
     Raises
     ------
     OptionError
-        It is no number above 0.
+        It is no number above 0, or too large a one.
     """
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
-        raise OptionError(f"timeout_seconds is {timeout!r}; expected a number above 0")
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MOST_SECONDS:
+        raise OptionError(f"timeout_seconds is {timeout!r}; expected a number above 0, at most {MOST_SECONDS:,}")
     return float(timeout)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from surfacedefect._version import __version__
-from surfacedefect.errors import OutputError
+from surfacedefect.errors import OptionError, OutputError
 from surfacedefect.serving._call import Call, current_call, request_id_of
 from surfacedefect.serving._kserve import (
     DataPlane,
@@ -94,6 +95,11 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             # As a stream, so that the body of a stranger is not even received.
             return grpc.stream_unary_rpc_method_handler(self._turned_away)
         handler = await continuation(details)
+        if details.method in OPEN_TO_ALL:
+            # Answered unread: a stranger who never sends his message would hold one of the few places for calls.
+            return grpc.stream_unary_rpc_method_handler(
+                self._unread(handler), response_serializer=handler.response_serializer
+            )
         if handler is None or handler.request_streaming:
             return handler
         return grpc.unary_unary_rpc_method_handler(
@@ -111,6 +117,12 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     async def _turned_away(self, requests: Any, context: Any) -> None:
         self._model.metrics.ended("grpc", "unauthenticated")
         await abort(context, RequestError("unauthenticated", WITHOUT_TOKEN))
+
+    def _unread(self, handler: Any) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def unread(requests: Any, context: Any) -> Any:
+            return await handler.unary_unary(handler.request_deserializer(b""), context)
+
+        return unread
 
     def _guarded(self, handler: Any, *, infers: bool) -> Callable[[bytes, Any], Awaitable[Any]]:
         async def guarded(message: bytes, context: Any) -> Any:
@@ -236,13 +248,33 @@ def _length(content: bytes) -> bytes:
     return bytes(written)
 
 
+def check_certificate(cert: Path, key: Path) -> None:
+    """Raise when the files are no certificate and its key: gRPC would say that the port cannot be had.
+
+    Raises
+    ------
+    OptionError
+        They are not, or cannot be read.
+    """
+    try:
+        # An empty password, so that nobody is asked for one on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+    except OSError as error:  # ssl.SSLError is one
+        raise OptionError(
+            f"tls_cert '{cert}' and tls_key '{key}' are no certificate and its key without a password ({error}); "
+            "expected PEM files that belong together"
+        ) from error
+
+
 def make_server(model: SurfaceDefectModel, data_plane: DataPlane) -> tuple[grpc.aio.Server, int]:
     """Make the server and bind its port; start it afterwards.
 
     Raises
     ------
     OutputError
-        The port is taken, or the certificate cannot be used.
+        The port is taken.
+    OptionError
+        The certificate cannot be used.
     """
     options = model.options
     limit = options.max_request_bytes + 64 * 1024  # the rest of the message beside the picture
@@ -271,6 +303,7 @@ def make_server(model: SurfaceDefectModel, data_plane: DataPlane) -> tuple[grpc.
         if options.tls_cert is None or options.tls_key is None:
             port = server.add_insecure_port(place)
         else:
+            check_certificate(options.tls_cert, options.tls_key)
             key, chain = Path(options.tls_key).read_bytes(), Path(options.tls_cert).read_bytes()
             port = server.add_secure_port(place, grpc.ssl_server_credentials([(key, chain)]))
     except RuntimeError as error:

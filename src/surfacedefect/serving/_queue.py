@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import TypeVar
@@ -79,7 +80,12 @@ class FairQueue:
             raise
         future = self._pool.submit(work)
         loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._give_back))
+
+        def done(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has closed: the server was told twice to stop
+                loop.call_soon_threadsafe(self._give_back)
+
+        future.add_done_callback(done)
         try:
             async with asyncio.timeout(call.seconds_left):
                 return await asyncio.wrap_future(future)

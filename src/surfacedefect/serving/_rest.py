@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from surfacedefect._version import __version__
+from surfacedefect._words import shortened
 from surfacedefect.serving._call import Call, current_call, request_id_of
 from surfacedefect.serving._grpc import WITHOUT_TOKEN, extensions, is_token
 from surfacedefect.serving._kserve import DataPlane, InferResponse
@@ -51,7 +52,10 @@ def make_app(model: SurfaceDefectModel, data_plane: DataPlane) -> Starlette:
         Route(f"{here}/versions/{{version}}/infer", rest.infer, methods=["POST"]),
     ]
     guarded = [Route(r.path, rest.guarded(r.endpoint), methods=list(r.methods or ["GET"])) for r in routes]
-    return Starlette(routes=guarded, exception_handlers={HTTPException: _plain_error})
+    app = Starlette(routes=guarded, exception_handlers={HTTPException: _plain_error})
+    # A redirect is sent before the token is looked at, to whatever host the client names.
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Rest:
@@ -72,7 +76,8 @@ class _Rest:
             refusal = None
             try:
                 _check_headers(request)
-                if request.url.path not in OPEN_TO_ALL and not _may(request, token):
+                # Not `request.url`, which older Starlettes put together from the header Host, a stranger's word.
+                if request.scope["path"] not in OPEN_TO_ALL and not _may(request, token):
                     raise RequestError("unauthenticated", WITHOUT_TOKEN)
                 response = await handler(request)
             except asyncio.CancelledError:
@@ -131,6 +136,7 @@ class _Rest:
         self._find(request)
         self._model.check_ready()
         call = current_call.get() or self._call_of(request)
+        _check_encoding(request)
         with self._room_for(request) as room:
             body = await self._body(request, call, room)
             length = request.headers.get(JSON_LENGTH_HEADER)
@@ -195,6 +201,14 @@ def _check_headers(request: Request) -> None:
     if size > MOST_HEADER_BYTES:
         raise RequestError(
             "headers_too_large", f"the headers have {size:,} bytes; expected at most {MOST_HEADER_BYTES:,}"
+        )
+
+
+def _check_encoding(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise RequestError(
+            "malformed", f"content-encoding is {shortened(encoding, most=40)!r}; send the body as it is, not compressed"
         )
 
 

@@ -110,7 +110,8 @@ def _mapping(value: Any, name: str) -> dict[str, Any]:
 def _text(record: dict[str, Any], name: str) -> str:
     value = record.get(name)
     if not isinstance(value, str) or len(value) > 256:
-        raise _malformed(f"'{name}' is {type_name(value)}; expected a text of at most 256 letters")
+        found = f"a text of {len(value):,}" if isinstance(value, str) else type_name(value)
+        raise _malformed(f"'{name}' is {found}; expected a text of at most 256 letters")
     return value
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from surfacedefect._words import type_name
 from surfacedefect.detections import Detections
-from surfacedefect.errors import OptionError, ScanError, require
+from surfacedefect.errors import OptionError, ScanError, ServingError, require
 from surfacedefect.scan import ScanSource
 from surfacedefect.serving import _exchange
 from surfacedefect.serving._exchange import Exchange
@@ -34,6 +35,11 @@ class _Settings:
             raise OptionError(f"the server is {target!r}; expected host and gRPC port, such as 'localhost:8081'")
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             raise OptionError(f"attempts is {attempts!r}; expected a whole number, 1 or more")
+        _check_port(target)
+        _check_token(token)
+        if not isinstance(tls, bool | str | Path):
+            raise OptionError(f"tls is {type_name(tls)}; expected True, False or the path of a PEM file")
+        self.closed = False
         self.target, self.attempts, self.tls = target, attempts, tls
         self.timeout_seconds = _exchange.seconds(timeout_seconds)
         self.metadata = () if token is None else (("authorization", f"Bearer {token}"),)
@@ -43,9 +49,16 @@ class _Settings:
         if self.tls is True:
             return self.grpc.ssl_channel_credentials()
         try:
-            return self.grpc.ssl_channel_credentials(Path(str(self.tls)).expanduser().read_bytes())
+            trusted = Path(str(self.tls)).expanduser().read_bytes()
         except OSError as error:
             raise OptionError(f"tls is '{self.tls}', which cannot be read ({error}); expected a PEM file") from error
+        if b"-----BEGIN CERTIFICATE-----" not in trusted:  # gRPC would say nothing until the first call
+            raise OptionError(f"tls is '{self.tls}', which holds no certificate; expected a PEM file")
+        return self.grpc.ssl_channel_credentials(trusted)
+
+    def check_open(self) -> None:
+        if self.closed:
+            raise ServingError(f"this client of '{self.target}' is closed; make another one")
 
     def seconds(self, timeout_seconds: float | None) -> float:
         return self.timeout_seconds if timeout_seconds is None else _exchange.seconds(timeout_seconds)
@@ -143,6 +156,7 @@ class Client:
         ServerUnavailableError, DeadlineError, TokenError, ServingError
             The server did not answer.
         """
+        self._settings.check_open()
         exchange = Exchange(scan, options)
         deadline = time.monotonic() + self._settings.seconds(timeout_seconds)
         pauses = self._settings.pauses(deadline)
@@ -156,7 +170,8 @@ class Client:
             initial = dict(failed.initial_metadata() or ())
             pause = next(pauses, None) if _exchange.is_safe_to_repeat(code, reason, initial=initial) else None
             if pause is None:
-                _exchange.raise_refusal(code, reason, details=details, target=self._settings.target)
+                target = self._settings.target
+                _exchange.raise_refusal(code, reason, details=details, target=target, file=exchange.file)
             time.sleep(pause)
 
     def _at_once(self, exchange: Exchange, deadline: float) -> tuple[Any, Any]:
@@ -186,6 +201,7 @@ class Client:
 
     def is_ready(self, *, timeout_seconds: float = 5.0) -> bool:
         """Say whether the server takes requests; False also when it cannot be reached."""
+        self._settings.check_open()
         try:
             answer = self._ready(ServerReadyRequest(), timeout=_exchange.seconds(timeout_seconds))
         except self._settings.grpc.RpcError:
@@ -194,6 +210,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection."""
+        self._settings.closed = True
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -239,6 +256,7 @@ class AsyncClient:
 
     async def detect(self, scan: ScanSource, *, timeout_seconds: float | None = None, **options: Any) -> Detections:
         """Find and outline the damage on a scan; see `Client.detect`."""
+        self._settings.check_open()
         exchange = await asyncio.to_thread(Exchange, scan, options)
         deadline = time.monotonic() + self._settings.seconds(timeout_seconds)
         pauses = self._settings.pauses(deadline)
@@ -252,7 +270,8 @@ class AsyncClient:
             initial = dict(await failed.initial_metadata() or ())
             pause = next(pauses, None) if _exchange.is_safe_to_repeat(code, reason, initial=initial) else None
             if pause is None:
-                _exchange.raise_refusal(code, reason, details=details, target=self._settings.target)
+                target = self._settings.target
+                _exchange.raise_refusal(code, reason, details=details, target=target, file=exchange.file)
             await asyncio.sleep(pause)
 
     async def _at_once(self, exchange: Exchange, deadline: float) -> tuple[Any, Any]:
@@ -290,6 +309,7 @@ class AsyncClient:
 
     async def is_ready(self, *, timeout_seconds: float = 5.0) -> bool:
         """Say whether the server takes requests; False also when it cannot be reached."""
+        self._settings.check_open()
         try:
             answer = await self._ready(ServerReadyRequest(), timeout=_exchange.seconds(timeout_seconds))
         except self._settings.grpc.RpcError:
@@ -298,6 +318,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connection."""
+        self._settings.closed = True
         await self._channel.close()
 
     async def __aenter__(self) -> Self:
@@ -311,6 +332,25 @@ class AsyncClient:
     def __repr__(self) -> str:
         """Name the server; never the token."""
         return f"{type(self).__name__}({self._settings.target!r})"
+
+
+def _check_port(target: str) -> None:
+    """Refuse a port that gRPC would take for another one: it keeps the last 16 bits."""
+    host, colon, port = target.rpartition(":")
+    if not colon or ":" in host.rpartition("]")[2] or host == "unix":
+        return
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and 1 <= int(port) <= 65535):
+        raise OptionError(f"the port of {target!r} is no number from 1 to 65535; expected one, as 'localhost:8081'")
+
+
+def _check_token(token: object) -> None:
+    """Refuse what no header can carry, and never repeat it: messages end in logs."""
+    if token is None:
+        return
+    if not isinstance(token, str):
+        raise OptionError(f"the token is {type_name(token)}; expected a text")
+    if not (token.isascii() and token.isprintable() and token and " " not in token):
+        raise OptionError("the token is empty, or holds spaces, line ends or what is not printable ASCII; strip() it")
 
 
 def _kept(exchange: Exchange, broken: list[OSError]) -> Iterator[Any]:
