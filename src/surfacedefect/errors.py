@@ -11,7 +11,7 @@
     │   └── BadValuesError                 it gave values that are no probabilities
     ├── AnnotationError(ValueError)        an annotation file is not what it says
     ├── DatasetError(ValueError)           a data set's folder or its source cannot be used
-    │   ├── DatasetLockedError             another ingest is writing into that folder
+    │   ├── DatasetLockedError             another process is writing into that folder
     │   └── SourceError                    the source cannot be reached, listed or read
     ├── EvaluationError(ValueError)        truth and prediction cannot be compared
     ├── TrainingError(ValueError)          the training data or recipe cannot be used

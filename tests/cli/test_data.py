@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from messy_share import jpeg, make_mess
+from messy_share import jpeg, make_mess, near_copy
+from pictures import drawn, png
 
 from surfacedefect.datasets import manifest_version
 
@@ -33,6 +34,33 @@ def test_verify_names_a_lost_file_and_ends_with_1(run: Run, tmp_path: Path) -> N
     result = run("data", "verify", tmp_path / "set")
     assert result.exit_code == 1
     assert result.stdout.startswith("missing: 'a.jpg', objects/") and "ingest again" in result.stderr
+
+
+def test_check_tells_flags_and_groups(run: Run, tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    (share / "a.png").write_bytes(png(drawn()))
+    (share / "b.jpg").write_bytes(near_copy(png(drawn())))
+    (share / "blank.png").write_bytes(png(drawn().point(lambda value: 128)))
+    run("data", "ingest", share, tmp_path / "set")
+    result = run("data", "check", tmp_path / "set", "--workers", 1)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("3 pictures, 3 looked at and ")
+    assert "blank  nothing to see" in result.stdout and "overexposed" not in result.stdout
+    assert "1 group of near duplicates with 2 pictures\n  'a.png', 'b.jpg'\n" in result.stdout
+    assert f"version {manifest_version(tmp_path / 'set')}" in result.stdout
+
+
+def test_check_names_what_it_cannot_look_at(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "a.jpg").write_bytes(jpeg(1))
+    run("data", "ingest", tmp_path / "share", tmp_path / "set")
+    next(path for path in (tmp_path / "set" / "objects").rglob("*") if path.is_file()).unlink()
+    result = run("data", "check", tmp_path / "set")
+    assert result.exit_code == 1
+    assert "not looked at: 'a.jpg'" in result.stderr and "data verify" in result.stderr
+    assert run("data", "check", tmp_path / "share").exit_code == 2
+    assert run("data", "check", tmp_path / "set", "--workers", 0).exit_code == 2
 
 
 def test_a_file_that_cannot_be_had_ends_with_1(run: Run, tmp_path: Path) -> None:

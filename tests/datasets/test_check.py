@@ -129,6 +129,12 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("dest", [None, 3, b"set", ["set"], "a\0b"])
+def test_a_folder_that_is_no_path_is_refused(dest: Any) -> None:
+    with pytest.raises(DatasetError, match="expected a path"):
+        check(dest)
+
+
 @pytest.mark.parametrize("workers", [0, -1, 1.5, "two", True])
 def test_workers_are_checked(dest: Path, workers: Any) -> None:
     with pytest.raises(OptionError, match="workers"):

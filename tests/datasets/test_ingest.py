@@ -169,7 +169,7 @@ def test_two_ingests_into_one_folder_are_kept_apart(tmp_path: Path, write: Write
     ingest(tmp_path / "share", tmp_path / "set")
     with (
         Layout(tmp_path / "set").locked(),
-        pytest.raises(DatasetLockedError, match=rf"another ingest \(process {os.getpid()} on .*wait until it ends"),
+        pytest.raises(DatasetLockedError, match=rf"another process \(process {os.getpid()} on .*wait until it ends"),
     ):
         ingest(tmp_path / "share", tmp_path / "set")
     assert ingest(tmp_path / "share", tmp_path / "set").states == {"good": 1}

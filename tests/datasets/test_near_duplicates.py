@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from surfacedefect.datasets._alignment import ORIENTATIONS, SIDE, Placement, agr
 from surfacedefect.datasets._corners import find_corners, rough_placement
 from surfacedefect.datasets._miniature import Miniature, miniature_of
 from surfacedefect.datasets.near_duplicates import BY_CORNERS, candidates, fingerprint, groups, show_the_same
-from surfacedefect.errors import ScanError
+from surfacedefect.errors import OptionError, ScanError
 from surfacedefect.synthetic import SyntheticConfig, render_scan
 
 Change = Callable[[Image.Image], Image.Image]
@@ -114,6 +115,12 @@ def test_few_and_unreadable_pictures(tmp_path: Path, panels: list[Image.Image]) 
     (tmp_path / "b.png").write_bytes(b"no picture")
     with pytest.raises(ScanError, match="b.png"):
         near_duplicates([tmp_path / "a.png", tmp_path / "b.png"])
+
+
+@pytest.mark.parametrize("pictures", [None, 3, "a.jpg", b"a.jpg", {"a.jpg"}, [None], [3], ["a.jpg", b"b.jpg"]])
+def test_what_is_no_list_of_paths_is_refused(pictures: Any) -> None:
+    with pytest.raises(OptionError, match="expected"):
+        near_duplicates(pictures)
 
 
 def test_a_placement_is_found_again(panels: list[Image.Image]) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from surfacedefect._files import check_folder, write_json
-from surfacedefect._words import shortened
+from surfacedefect._words import shortened, type_name
 from surfacedefect.errors import DatasetError, DatasetLockedError, OutputError, require
 
 HASH_DIGITS = 64
@@ -40,6 +40,9 @@ class Layout:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         if not str(folder).strip():
             raise DatasetError("the folder of the data set is empty; expected its path, or . for the current folder")
+        if not isinstance(folder, str | os.PathLike) or "\0" in str(os.fspath(folder)):
+            found = shortened(repr(folder)) if isinstance(folder, str) else type_name(folder)
+            raise DatasetError(f"the folder of the data set is {found}; expected a path")
         try:
             self.folder = Path(folder).expanduser().absolute()
         except RuntimeError as error:  # ~ of an unknown user
@@ -161,8 +164,8 @@ class Layout:
             lock.acquire()
         except filelock.Timeout as error:
             raise DatasetLockedError(
-                f"'{shortened(self.folder)}' is being written by another ingest{_who(holder)}; expected one at a time: "
-                "wait until it ends, or choose another folder"
+                f"'{shortened(self.folder)}' is being written by another process{_who(holder)}; expected one at a "
+                "time: wait until it ends, or choose another folder"
             ) from error
         except (NotImplementedError, OSError) as error:
             raise DatasetError(

@@ -49,7 +49,8 @@ class CheckReport:
     compared
         Pairs that were compared in this run.
     unreadable
-        Source path and reason of good pictures whose bytes are gone or can no longer be read.
+        Source path and reason of good pictures that were to be looked at in this run and whose bytes are gone or can no
+        longer be read; `verify` looks for such among all.
     seconds
         How long it took.
     version

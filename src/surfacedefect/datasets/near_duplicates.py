@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from surfacedefect._words import type_name
 from surfacedefect.datasets._alignment import LEAST_TEXTURE, ORIENTATIONS, Orientation, Placement, agreement, texture
 from surfacedefect.datasets._corners import Corners, find_corners, rough_placement, sharing_pairs
 from surfacedefect.datasets._miniature import Miniature, miniature_of
-from surfacedefect.errors import require
+from surfacedefect.errors import OptionError, require
 
 HASH_DISTANCE = 16
 """Bits of 64 by which the hashes of a pair may differ for the pair to be looked at."""
@@ -131,6 +132,8 @@ def near_duplicates(pictures: Sequence[str | os.PathLike[str]]) -> list[list[int
 
     Raises
     ------
+    OptionError
+        `pictures` is no list of paths.
     ScanError
         A picture cannot be read.
     MissingExtraError
@@ -150,6 +153,11 @@ def near_duplicates(pictures: Sequence[str | os.PathLike[str]]) -> list[list[int
     >>> near_duplicates([folder / name for name in ("a.png", "c.png", "b.jpg")])
     [[0, 2]]
     """
+    if isinstance(pictures, str | bytes) or not isinstance(pictures, Sequence):
+        raise OptionError(f"the pictures are {type_name(pictures)}; expected a list of paths, as places in it are told")
+    for picture in pictures:
+        if not isinstance(picture, str | os.PathLike):
+            raise OptionError(f"a picture is {type_name(picture)}; expected the path of a file")
     prints = [fingerprint(miniature_of(Path(picture))) for picture in pictures]
     pairs = [
         (found.first, found.second)

@@ -33,7 +33,8 @@ def check(
     else:
         typer.echo("no picture is flagged")
     members = sum(len(group) for group in report.groups)
-    typer.echo(f"{len(report.groups):,} groups of near duplicates with {members:,} pictures")
+    groups = "1 group" if len(report.groups) == 1 else f"{len(report.groups):,} groups"
+    typer.echo(f"{groups} of near duplicates with {members:,} pictures")
     for group in report.groups[:_MOST_GROUPS]:
         more = f" and {len(group) - _MOST_MEMBERS:,} more" if len(group) > _MOST_MEMBERS else ""
         typer.echo("  " + ", ".join(repr(path) for path in group[:_MOST_MEMBERS]) + more)
