@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from surfacedefect import _workers
 from surfacedefect.annotations import rasterise, read_coco
 from surfacedefect.errors import OptionError, OutputError
-from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, SyntheticConfig, _workers, dataset, presets, render_scan
+from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, SyntheticConfig, dataset, presets, render_scan
 from surfacedefect.synthetic.dataset import write_dataset
 
 SMALL = SyntheticConfig(
