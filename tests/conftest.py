@@ -15,6 +15,9 @@ from surfacedefect import FunctionPredictor, ModelCard
 from surfacedefect.card import sha256_of
 from surfacedefect.runtimes import DEFAULT_MODEL, weights_folder
 
+# A program, not a test: doctest collection would import it, and its messages collide with the server's.
+collect_ignore = ["serving_triton.py"]
+
 # The same cases in every run, and no deadline: a timing is no assertion. HYPOTHESIS_PROFILE=explore looks further.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000)

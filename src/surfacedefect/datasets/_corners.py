@@ -20,6 +20,8 @@ from surfacedefect.datasets._alignment import ORIENTATIONS, SIDE, Orientation, P
 from surfacedefect.errors import require
 
 DESCRIPTION_BYTES = 32
+MOST_PARTNERS = 20
+"""Of one picture, in each way to find some; of a larger group each member is still tied to some."""
 
 _MOST_CORNERS = 300
 _CONTRAST, _SCALES, _STEP, _MARGIN = (
@@ -32,7 +34,6 @@ _TABLES = 12
 _SPARE_BITS = 12  # descriptions are far from random bits: with fewer, most pictures share drawers
 _MOST_IN_DRAWER = 10  # what so many pictures have says nothing
 _LEAST_VOTES = 4
-_MOST_PARTNERS = 20  # of one picture; of a larger group each is still tied to some
 _NEAR_BITS = 64  # of 256; JPEG and resizing change 20 to 40, another corner has about 110 others
 _TRIALS, _REACH, _FAR_APART, _LEAST_FITTING = 200, 0.015, 0.05, 6
 
@@ -90,7 +91,7 @@ def sharing_pairs(upright: Sequence[Corners], others: Sequence[Corners]) -> Iter
     pairs, times = np.unique(votes, return_counts=True)
     pairs, times = pairs[times >= _LEAST_VOTES], times[times >= _LEAST_VOTES]
     first, second = np.divmod(pairs, len(upright))
-    kept = _among_best(first, times, second) | _among_best(second, times, first)
+    kept = among_best(first, times, second) | among_best(second, times, first)
     for pair in np.flatnonzero(kept):
         yield int(first[pair]), int(second[pair])
 
@@ -118,13 +119,13 @@ def _in_one_drawer(
     return first[kept], second[kept]
 
 
-def _among_best(owners: NDArray[np.int64], times: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which pairs are among the most voted ones of their owner."""
+def among_best(owners: NDArray[np.int64], times: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which pairs are among the `MOST_PARTNERS` of their owner with the most votes."""
     order = np.lexsort((others, -times, owners))
     ranked = owners[order]
     rank = np.arange(len(ranked)) - np.searchsorted(ranked, ranked)
     kept = np.zeros(len(owners), bool)
-    kept[order] = rank < _MOST_PARTNERS
+    kept[order] = rank < MOST_PARTNERS
     return kept
 
 

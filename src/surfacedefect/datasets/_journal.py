@@ -9,14 +9,14 @@ from __future__ import annotations
 import datetime
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from surfacedefect._words import shortened
+from surfacedefect.datasets._parts import parts
 from surfacedefect.datasets._sources import SourceFile
 from surfacedefect.datasets.pictures import PictureCheck
 from surfacedefect.errors import DatasetError
@@ -108,8 +108,8 @@ class Journal:
         A path whose size and tag are as before keeps its hash. One without a tag is new each time. What was in a
         folder that cannot be listed, whose path ends in ``/``, is taken to be there still.
         """
-        count, unlisted, rest = 0, [], iter(files)
-        while batch := list(islice(rest, _BATCH)):
+        count, unlisted = 0, []
+        for batch in parts(files, _BATCH):
             rows = []
             for file in batch:
                 name, where = _bytes(file.path), _bytes(file.locator)
@@ -236,8 +236,7 @@ class Journal:
     def set_later(self, rows: Iterable[tuple[str, str, str | None, str]]) -> None:
         """Keep the columns that later steps added: source, path, hash, and the values as JSON."""
         self._do("DELETE FROM later")
-        rest = iter(rows)
-        while batch := list(islice(rest, _BATCH)):
+        for batch in parts(rows, _BATCH):
             self._many("INSERT OR REPLACE INTO later VALUES (?, ?, ?, ?)", batch)
 
     def twin_prefixes(self, digits: int) -> set[str]:
@@ -268,7 +267,7 @@ class Journal:
         with self._lock, _own_errors(self._path):
             self._database.execute(what, values)
 
-    def _many(self, what: str, rows: list[Any]) -> None:
+    def _many(self, what: str, rows: Sequence[Any]) -> None:
         with self._lock, _own_errors(self._path), self._database:
             self._database.execute("BEGIN")
             self._database.executemany(what, rows)

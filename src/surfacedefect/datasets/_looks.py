@@ -116,8 +116,6 @@ def _write(path: Path, picture: Miniature) -> None:
             hashes=made.hashes,
             tells=made.tells,
             flags=np.array(flags_of(picture), np.str_),
-            histogram=picture.histogram,
-            edge_sigma_px=picture.edge_sigma_px,
             upright_points=made.upright.points.astype(np.float16),
             upright_corners=made.upright.descriptions,
             mirrored_points=made.mirrored.points.astype(np.float16),

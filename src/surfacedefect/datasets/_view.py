@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 from surfacedefect._words import shortened
 from surfacedefect.datasets._layout import HASH_DIGITS, Layout
+from surfacedefect.datasets._parts import parts
 from surfacedefect.errors import OutputError
 
 SHORT_DIGITS = 16
@@ -68,8 +68,7 @@ def write_view(layout: Layout, pictures: Iterable[tuple[str, str]], *, names: _N
         A link cannot be made.
     """
     names.view_begin()
-    rest = iter(pictures)
-    while batch := dict(islice(rest, _BATCH)):
+    for batch in map(dict, parts(pictures, _BATCH)):
         # Noted first: what is made and then not noted would never be taken away again.
         names.view_names(batch)
         for name, digest in batch.items():

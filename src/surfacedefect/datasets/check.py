@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from surfacedefect._machine import usable_cores
 from surfacedefect._workers import WorkerDiedError, in_processes
 from surfacedefect.datasets._layout import Layout
 from surfacedefect.datasets._looks import CompareJob, LookJob, Verdicts, compare, read_look, take_looks
+from surfacedefect.datasets._parts import parts
 from surfacedefect.datasets.manifest import change_manifest, manifest_batches, manifest_version
 from surfacedefect.datasets.near_duplicates import Candidate, Fingerprint, candidates, groups
 from surfacedefect.datasets.progress import Meter, Told
@@ -122,7 +122,7 @@ def check(dest: str | os.PathLike[str], *, workers: int | None = None, progress:
     with layout.locked():
         run = _Run(layout, workers=workers or usable_cores(), meter=Meter(progress))
         run.look()
-        flags, prints = run.read()
+        flags, prints = run.seen()
         tied = run.compare(prints)
         members = groups(len(run.known), tied)
         run.write(flags, members)
@@ -149,11 +149,13 @@ class _Run:
         self.pictures = _good(layout)
         self.known: list[_Picture] = []
         self.unreadable: dict[str, tuple[str, str]] = {}
+        self._seen: dict[str, tuple[Fingerprint, list[str]]] = {}
         self.looked_at = self.compared = 0
 
     def look(self) -> None:
         """Look at the pictures that no check has looked at."""
-        missing = [picture for picture in self.pictures if self._read(picture) is None]
+        self._read(self.pictures)
+        missing = [picture for picture in self.pictures if picture.hash not in self._seen]
         jobs = [LookJob(self._layout.object(p.hash), self._layout.look(p.hash), p.pixels) for p in missing]
         of = {job.picture: picture for job, picture in zip(jobs, missing, strict=True)}
 
@@ -163,20 +165,16 @@ class _Run:
                     self.unreadable[of[path].hash] = (of[path].source_path, reason)
 
         self._meter.begin("looking", of_files=len(jobs))
-        self._all(take_looks, list(_parts(jobs, _LOOKS_A_JOB)), took=took)
+        self._all(take_looks, list(parts(jobs, _LOOKS_A_JOB)), took=took)
         self._meter.end()
+        self._read(missing)
         self.looked_at = len(jobs) - len(self.unreadable)
 
-    def read(self) -> tuple[list[list[str]], list[Fingerprint]]:
+    def seen(self) -> tuple[list[list[str]], list[Fingerprint]]:
         """Return flags and fingerprints of all that could be looked at, which are `known` from now on."""
-        flags, prints = [], []
-        for picture in self.pictures:
-            found = self._read(picture)
-            if found is not None:
-                self.known.append(picture)
-                prints.append(found[0])
-                flags.append(found[1])
-        return flags, prints
+        self.known = [picture for picture in self.pictures if picture.hash in self._seen]
+        seen = [self._seen.pop(picture.hash) for picture in self.known]
+        return [flags for _, flags in seen], [found for found, _ in seen]
 
     def compare(self, prints: list[Fingerprint]) -> list[tuple[int, int]]:
         """Find the pairs that show the same."""
@@ -203,7 +201,7 @@ class _Run:
             numbered = enumerate(open_pairs)
             jobs = [
                 CompareJob(tuple((n, self._look(p.first), self._look(p.second), p.way) for n, p in part))
-                for part in _parts(numbered, _PAIRS_A_JOB)
+                for part in parts(numbered, _PAIRS_A_JOB)
             ]
             self._all(compare, jobs, took=took)
             self._meter.end()
@@ -254,8 +252,11 @@ class _Run:
                 "happens at once, in a script of your own, put the call behind `if __name__ == '__main__':`"
             ) from error
 
-    def _read(self, picture: _Picture) -> tuple[Fingerprint, list[str]] | None:
-        return read_look(self._layout.look(picture.hash), with_image=False)
+    def _read(self, pictures: Sequence[_Picture]) -> None:
+        """Note what was seen of these, where there is a look."""
+        for picture in pictures:
+            if (found := read_look(self._layout.look(picture.hash), with_image=False)) is not None:
+                self._seen[picture.hash] = found
 
     def _look(self, number: int) -> Path:
         return self._layout.look(self._hash(number))
@@ -277,12 +278,6 @@ def _good(layout: Layout) -> list[_Picture]:
                     )
                 found[row["hash"]] = _Picture(row["hash"], row["source_path"], row["width_px"] * row["height_px"])
     return [found[digest] for digest in sorted(found)]
-
-
-def _parts(items: Iterable[Job], most: int) -> Iterator[tuple[Job, ...]]:
-    rest = iter(items)
-    while part := tuple(islice(rest, most)):
-        yield part
 
 
 def _largest_first(group: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:

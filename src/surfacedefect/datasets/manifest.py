@@ -6,7 +6,6 @@ import datetime
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from surfacedefect._files import atomic_path
 from surfacedefect._words import shortened
 from surfacedefect.datasets._journal import Journal, path_text
 from surfacedefect.datasets._layout import Layout, hash_of
+from surfacedefect.datasets._parts import parts
 from surfacedefect.datasets._view import SHORT_DIGITS, view_name, wanted_digits
 from surfacedefect.datasets.pictures import suffix_of
 from surfacedefect.errors import DatasetError, require
@@ -168,10 +168,10 @@ def write_manifest(layout: Layout, journal: Journal) -> dict[str, int]:
     twins, counts = journal.twin_prefixes(SHORT_DIGITS), dict.fromkeys(STATES, 0)
     rows = (_row(values, twins=twins) for values in journal.manifest_rows())
     with atomic_path(layout.manifest) as part, parquet.ParquetWriter(part, schema(), compression="zstd") as writer:
-        while batch := list(islice(rows, _ROWS)):
+        for batch in parts(rows, _ROWS):
             for row in batch:
                 counts[row["state"]] += 1
-            writer.write_table(arrow.Table.from_pylist(batch, schema=schema()))
+            writer.write_table(arrow.Table.from_pylist(list(batch), schema=schema()))
     return {state: count for state, count in counts.items() if count}
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from surfacedefect._words import type_name
 from surfacedefect.datasets._alignment import LEAST_TEXTURE, ORIENTATIONS, Orientation, Placement, agreement, texture
-from surfacedefect.datasets._corners import Corners, find_corners, rough_placement, sharing_pairs
+from surfacedefect.datasets._corners import Corners, among_best, find_corners, rough_placement, sharing_pairs
 from surfacedefect.datasets._miniature import Miniature, miniature_of
 from surfacedefect.errors import OptionError, require
 
@@ -34,7 +34,6 @@ FEW_CORNERS = 40
 
 BY_CORNERS, BY_MIRRORED_CORNERS = 8, 9
 
-_MOST_PARTNERS = 20
 _ROWS = 512
 
 
@@ -206,7 +205,5 @@ def _near_hashes(hashes: NDArray[np.uint64], few: NDArray[np.bool_]) -> Iterator
             first, second = first[later], second[later]
             found.append(np.stack([first, second, np.full(len(first), place), differing[first, second]], axis=1))
         near = np.concatenate(found)
-        near = near[np.lexsort((near[:, 1], near[:, 3], near[:, 0]))]
-        rank = np.arange(len(near)) - np.searchsorted(near[:, 0], near[:, 0])
-        for first, second, place, _ in near[rank < _MOST_PARTNERS].tolist():
+        for first, second, place, _ in near[among_best(near[:, 0], -near[:, 3], near[:, 1])].tolist():
             yield top + first, second, place

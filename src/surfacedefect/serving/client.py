@@ -45,7 +45,13 @@ class _Settings:
         self.metadata = () if token is None else (("authorization", f"Bearer {token}"),)
         self.grpc: Any = require("grpc", extra="serve")
 
-    def credentials(self) -> Any:
+    def channel(self, make: Any) -> Any:
+        """Open a channel with `grpc` or with `grpc.aio`."""
+        if self.tls is False:
+            return make.insecure_channel(self.target, options=_CHANNEL)
+        return make.secure_channel(self.target, self._credentials(), options=_CHANNEL)
+
+    def _credentials(self) -> Any:
         if self.tls is True:
             return self.grpc.ssl_channel_credentials()
         try:
@@ -127,11 +133,7 @@ class Client:
     ) -> None:
         settings = _Settings(target, token=token, tls=tls, timeout_seconds=timeout_seconds, attempts=attempts)
         self._settings = settings
-        make: Any = settings.grpc
-        if tls is False:
-            self._channel = make.insecure_channel(target, options=_CHANNEL)
-        else:
-            self._channel = make.secure_channel(target, settings.credentials(), options=_CHANNEL)
+        self._channel = settings.channel(settings.grpc)
         self._one, self._stream, self._ready = settings.methods(self._channel)
 
     def detect(self, scan: ScanSource, *, timeout_seconds: float | None = None, **options: Any) -> Detections:
@@ -247,11 +249,7 @@ class AsyncClient:
     ) -> None:
         settings = _Settings(target, token=token, tls=tls, timeout_seconds=timeout_seconds, attempts=attempts)
         self._settings = settings
-        make: Any = require("grpc.aio", extra="serve")
-        if tls is False:
-            self._channel = make.insecure_channel(target, options=_CHANNEL)
-        else:
-            self._channel = make.secure_channel(target, settings.credentials(), options=_CHANNEL)
+        self._channel = settings.channel(require("grpc.aio", extra="serve"))
         self._one, self._stream, self._ready = settings.methods(self._channel)
 
     async def detect(self, scan: ScanSource, *, timeout_seconds: float | None = None, **options: Any) -> Detections:
