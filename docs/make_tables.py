@@ -11,16 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import batch_tables
 import benchmark_tables
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DOCS = (
+    "batch",
     "benchmarks",
     "data-check",
     "deflectometry",
     "how-it-works",
     "model-card",
+    "planning",
     "serve",
     "tile-classifier",
     "deploy/README",
@@ -81,6 +84,7 @@ def tables(results: Mapping[str, Any]) -> dict[str, list[str]]:
         "tiles": tiles(validation),
         "asked": asked(validation["must_hold"]) if "must_hold" in validation else [],
         **benchmark_tables.tables(results),
+        **batch_tables.tables(results),
     }
 
 

@@ -19,6 +19,8 @@
     │   ├── ServerUnavailableError         it cannot be reached, is full or about to stop; ask again later
     │   ├── DeadlineError                  the answer took longer than was allowed
     │   └── TokenError                     the token is missing or wrong
+    ├── BatchError(RuntimeError)           a batch cannot begin or go on
+    │   └── BatchLockedError               another batch is writing into the same destination
     └── OutputError(OSError)               a result cannot be written
 
 A message says what was found, what was expected and what to do.
@@ -104,6 +106,14 @@ class DeadlineError(ServingError):
 
 class TokenError(ServingError):
     """A server wants a token, or another one."""
+
+
+class BatchError(SurfaceDefectError, RuntimeError):
+    """A batch cannot begin or go on; what was done is kept."""
+
+
+class BatchLockedError(BatchError):
+    """Another batch is writing into the same destination."""
 
 
 class OutputError(SurfaceDefectError, OSError):

@@ -11,6 +11,7 @@ import typer
 
 from surfacedefect._version import __version__
 from surfacedefect.cli._group import CarefulGroup
+from surfacedefect.cli.batch import batch
 from surfacedefect.cli.data import data
 from surfacedefect.cli.demo import demo
 from surfacedefect.cli.detect import detect
@@ -36,6 +37,12 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.command(name="detect", help="Find and outline damage in one or many scans.", epilog=EXIT_CODES)(detect)
+app.command(
+    name="batch",
+    help="Inspect a hundred thousand scans, on this machine or on a Ray cluster; interrupted, it goes on.",
+    epilog="Exit codes: 0 every scan was inspected in full; 1 some were set aside, out of reach or inspected in part; "
+    "2 wrong usage, or it could not go on (run the same again); 130 interrupted.",
+)(batch)
 app.command(name="plan", help="Say how long a detection takes and how much memory, before running it.")(plan)
 app.command(name="info", help="Say which version, engines and models are installed.")(info)
 app.command(name="demo", help="Find the damage on a rendered scan, or your own, and compare with the truth.")(demo)

@@ -1,0 +1,55 @@
+"""`surfacedefect batch` and `batch status`: words, exit codes, what is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batch_runs import write_fleet, write_scan
+
+Run = Callable[..., Any]
+MODEL = ("--model", "batch_fakes:dark", "--workers", "1")
+
+
+def test_all_good_is_0_and_the_rest_is_1(run: Run, tmp_path: Path) -> None:
+    write_fleet(tmp_path / "good", 2)
+    done = run("batch", tmp_path / "good", "--out", tmp_path / "out", "--also", "overlay", "--mm-per-px", "0.5", *MODEL)
+    assert done.exit_code == 0 and "2 scans inspected, 2 of them in this run" in done.stdout
+    assert len(list((tmp_path / "out" / "results").rglob("*.overlay.png"))) == 2
+    told = run("batch", "status", tmp_path / "out")
+    assert told.exit_code == 0 and "no batch is running" in told.stdout and "dark" in told.stdout
+    write_fleet(tmp_path / "bad", 1, corrupt=1)
+    done = run("batch", tmp_path / "bad", "--out", tmp_path / "out2", *MODEL)
+    assert done.exit_code == 1 and "1 set aside" in done.stdout and "corrupt-0.png: " in done.stderr
+    told = run("batch", "status", tmp_path / "out2")
+    assert told.exit_code == 1 and "corrupt-0.png (set_aside)" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("scans",), "no --out"),
+        (("scans", "more", "--out", "out"), "found 2 argument(s)"),
+        (("status",), "no --out"),
+        (("status", "nowhere"), "no journal"),
+        (("scans", "--out", "out", "--also", "poem"), "outputs is"),
+        (("scans", "--out", "out", "--storage", "key"), "expected KEY=VALUE"),
+        (("scans", "--out", "out", "--group-pattern", "("), "regular expression"),
+        (("scans", "--out", "out", "--workers", "0"), "workers is 0"),
+        (("scans", "--out", "out", "--threshold", "2"), "threshold"),
+        (("nowhere", "--out", "out"), "is not there"),
+        (("scans", "--out", "scans/out"), "overlap"),
+        (("scans", "--out", "nonsense://x/y"), "cannot be opened"),
+        (("scans", "--out", "out", "--model", "batch_fakes:absent"), "cannot be made"),
+    ],
+)
+def test_wrong_usage_is_2_in_one_line(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_scan(tmp_path / "scans" / "a.png")
+    done = run("batch", *arguments)
+    assert done.exit_code == 2 and said in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
