@@ -13,7 +13,7 @@ from typing import Any
 from surfacedefect.batch.jobs import Job, version_of
 from surfacedefect.batch.options import BatchOptions
 from surfacedefect.batch.sources import ingest_options
-from surfacedefect.datasets._remote import _tag
+from surfacedefect.datasets._remote import tag_of
 from surfacedefect.datasets._sources import Lasting, Patience, Source, SourceFile, open_source, shown_reason
 from surfacedefect.datasets._transfer import Throttle, TooManyBytes, Transfer
 from surfacedefect.datasets.progress import Meter
@@ -117,7 +117,7 @@ class Reader:
                 job.locator, **(self._options.storage_options or {})
             )
             about = self._patience.call(lambda: _info(files, locator))
-            tag, size = _tag(about), about.get("size")
+            tag, size = tag_of(about), about.get("size")
         version = version_of(tag, size)
         if job.known is not None and version is not None and job.known[1] == version:
             return Fetched(Path(), job.known[0], version, same=True)

@@ -67,7 +67,7 @@ class FsspecSource:
             elif kind == "other":
                 files.append(SourceFile(path, state="not_a_file", reason="a device, a pipe or a socket"))
             else:
-                files.append(SourceFile(path, entry.get("size"), _tag(entry), locator))
+                files.append(SourceFile(path, entry.get("size"), tag_of(entry), locator))
         return files
 
     @contextmanager
@@ -136,7 +136,7 @@ class ZipSource:
         self._held.close()
 
 
-def _tag(entry: Any) -> str | None:
+def tag_of(entry: Any) -> str | None:
     """ETag, else modification time."""
     for name in _ETAGS:
         if entry.get(name):
