@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 
 import numpy as np
@@ -45,3 +46,15 @@ def nothing() -> FunctionPredictor:
     """Finds nothing, at no cost."""
     card = ModelCard(name="nothing", kinds=("scratch",), window_px=64, overlap_px=0)
     return FunctionPredictor(lambda windows: np.zeros((len(windows), 1, 64, 64), np.float32), card=card)
+
+
+def ends_the_program() -> FunctionPredictor:
+    """A module that is a program, and ends it as if all were well."""
+    raise SystemExit(0)
+
+
+def hangs_in_workers() -> FunctionPredictor:
+    """Loads at once in the driver and not in a minute in a worker."""
+    if "surfacedefect.batch._child" in sys.orig_argv:
+        time.sleep(60)
+    return dark()

@@ -147,3 +147,43 @@ def test_what_was_fetched_is_removed(tmp_path: Path, server: str) -> None:
     with pytest.raises(UnreadError) as caught:
         reader.fetch(bad)
     assert caught.value.lasting and not list((tmp_path / "scratch").iterdir())
+
+
+def test_a_server_may_have_names_that_no_disk_takes(tmp_path: Path) -> None:
+    """Every path of it is the same picture."""
+    content = write_scan(tmp_path / "a.png").read_bytes()
+
+    class Same(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content)
+
+        do_HEAD = do_GET
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Same) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{served.server_port}"
+        names = ["n" * 300 + ".png", "%e8%bb%8a" * 40 + ".png", "folder/.."]
+        (tmp_path / "list.txt").write_text("".join(f"{address}/{name}\n" for name in names))
+        reader = Reader(tmp_path / "scratch", options=ONE)
+        for job in open_scans(tmp_path / "list.txt", options=ONE, dest=None).jobs():
+            fetched = reader.fetch(job)
+            assert fetched.path.read_bytes() == content
+            fetched.drop()
+        served.shutdown()
+
+
+def test_a_remote_list_with_a_key_in_its_address_finds_its_neighbours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "list.txt").write_text("a.png\n")
+    fsspec = pytest.importorskip("fsspec")
+    real = fsspec.open
+    monkeypatch.setattr(fsspec, "open", lambda _, *rest, **more: real(str(tmp_path / "list.txt"), *rest, **more))
+    source = open_scans("https://host/share/list.txt?key=a/b", options=BatchOptions(), dest=None)
+    assert [job.locator for job in source.jobs()] == ["https://host/share/a.png"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +55,28 @@ def test_wrong_usage_is_2_in_one_line(
     done = run("batch", *arguments)
     assert done.exit_code == 2 and said in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_also_may_be_said_twice(run: Run, tmp_path: Path) -> None:
+    write_fleet(tmp_path / "scans", 1)
+    done = run("batch", tmp_path / "scans", "--out", tmp_path / "out", "--also", "map", "--also", "overlay", *MODEL)
+    assert done.exit_code == 0
+    assert sorted(path.suffix for path in (tmp_path / "out" / "results").glob("*/*")) == [".geojson", ".png", ".tif"]
+
+
+def test_names_do_nothing_to_the_terminal(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"\x1b]0;title\x07.png\n" + b"y" * 4000 + b".png\n")
+    done = run("batch", tmp_path / "list.txt", "--out", tmp_path / "out", *MODEL)
+    told = run("batch", "status", tmp_path / "out")
+    for text in (done.stderr, told.stdout):
+        assert "\x1b" not in text and "\\x1b]0;title" in text
+        assert all(len(line) < 600 for line in text.splitlines())
+
+
+def test_the_status_of_a_batch_that_was_stopped_is_not_0(run: Run, tmp_path: Path) -> None:
+    write_fleet(tmp_path / "scans", 1)
+    assert run("batch", tmp_path / "scans", "--out", tmp_path / "out", *MODEL).exit_code == 0
+    with closing(sqlite3.connect(tmp_path / "out" / ".batch" / "journal.sqlite")) as journal, journal:
+        journal.execute("UPDATE facts SET value = 'true' WHERE name = 'unfinished'")
+    told = run("batch", "status", tmp_path / "out")
+    assert told.exit_code == 1 and "did not come to its end" in told.stdout

@@ -32,6 +32,8 @@ def main() -> None:
     with suppress(OSError):  # the kernel is to take this process for want of memory, not the one that started it
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     setup, scratch = pickle.load(jobs)
+    came: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(jobs, came, scratch), daemon=True).start()  # it sees the parent's end
     from surfacedefect.errors import SurfaceDefectError
 
     try:
@@ -43,9 +45,7 @@ def main() -> None:
         _tell(answers, (FAILED, error))
         return
     _tell(answers, (READY, None))
-    came: queue.SimpleQueue[Job] = queue.SimpleQueue()
     ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(jobs, came, scratch), daemon=True).start()
     threading.Thread(target=_fetch, args=(came, ready, reader), daemon=True).start()
     while True:
         job, fetched, failure = ready.get()

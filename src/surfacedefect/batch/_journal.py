@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from surfacedefect._words import shortened
-from surfacedefect.batch.jobs import BUCKETS, Result, bucket_of
+from surfacedefect.batch.jobs import Job, Result, bucket_of
 from surfacedefect.errors import BatchError
 
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
 _PAGE = 2000
 _TABLES = """
 CREATE TABLE IF NOT EXISTS scans (
     name TEXT PRIMARY KEY, picture TEXT NOT NULL, version TEXT, model TEXT NOT NULL, options TEXT NOT NULL,
     state TEXT NOT NULL, reason TEXT NOT NULL, car TEXT NOT NULL, bucket INTEGER NOT NULL, defects INTEGER NOT NULL,
     longest_px REAL, coverage REAL, seconds REAL NOT NULL, computed INTEGER NOT NULL, at REAL NOT NULL,
-    stem TEXT NOT NULL, found TEXT NOT NULL) WITHOUT ROWID;
+    run INTEGER NOT NULL, stem TEXT NOT NULL, found TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS scans_by_bucket ON scans (bucket, name);
 CREATE INDEX IF NOT EXISTS scans_by_state ON scans (state, name);
 CREATE TABLE IF NOT EXISTS stale (bucket INTEGER PRIMARY KEY) WITHOUT ROWID;
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WI
 """
 _COLUMNS = (
     "name", "picture", "version", "model", "options", "state", "reason", "car", "bucket", "defects", "longest_px",
-    "coverage", "seconds", "computed", "at", "stem", "found",
+    "coverage", "seconds", "computed", "at", "run", "stem", "found",
 )  # fmt: skip
 _RECORD = f"""
 INSERT INTO scans ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
@@ -45,12 +45,12 @@ ON CONFLICT (name) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name
 """
 
 
-_KNOWN = "SELECT name, picture, version, model, options, state, reason, coverage, at FROM scans"
+_KNOWN = "SELECT name, picture, version, model, options, state, reason, coverage, car, run FROM scans"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the journal says of one scan."""
+    """What the journal says of one scan; `run` is the number of the last run that dealt with it."""
 
     picture: str
     version: str | None
@@ -59,14 +59,15 @@ class Known:
     state: str
     reason: str
     coverage: float | None
-    at: float
+    car: str
+    run: int
 
 
 class Journal:
     """The state of one destination; safe for many threads."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self._lock, self._path = threading.Lock(), path
+        self._lock, self._path, self.run = threading.Lock(), path, 0
         with _own_errors(path):
             address = f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path)
             self._database = sqlite3.connect(address, uri=read_only, check_same_thread=False, isolation_level=None)
@@ -88,6 +89,11 @@ class Journal:
         with self._lock:
             self._database.close()
 
+    def begin_run(self) -> None:
+        """Give this run its number: clocks go back, so that times do not say what belongs to which run."""
+        self.run = int(self.fact("runs", 0)) + 1
+        self.set_fact("runs", self.run)
+
     def known(self, name: str) -> Known | None:
         """Return what is recorded of a scan."""
         return self.known_of([name]).get(name)
@@ -104,7 +110,7 @@ class Journal:
         values = (
             job.name, result.picture, result.version, model, options, result.state, result.reason, job.group,
             bucket_of(job), sum(counts.values()), found.get("longest_scratch_px"), found.get("coverage"),
-            result.seconds, int(computed), time.time(), job.stem, json.dumps(found),
+            result.seconds, int(computed), time.time(), self.run, job.stem, json.dumps(found),
         )  # fmt: skip
         with self._lock, _own_errors(self._path), self._database:
             self._database.execute("BEGIN")
@@ -116,6 +122,19 @@ class Journal:
     def seen_again(self, result: Result) -> None:
         """Record the version at the source of a picture that is the same, so that the next run need not read it."""
         self._do("UPDATE scans SET version = ? WHERE name = ?", result.version, result.job.name)
+
+    def seen(self, names: Sequence[str]) -> None:
+        """Note that this run has dealt with scans that need nothing, at most 500 at a time."""
+        self._do(f"UPDATE scans SET run = ? WHERE name IN ({', '.join('?' * len(names))})", self.run, *names)
+
+    def regroup(self, job: Job) -> None:
+        """Say which car a scan is of, where that has become known since."""
+        with self._lock, _own_errors(self._path), self._database:
+            self._database.execute("BEGIN")
+            self._database.execute("INSERT OR IGNORE INTO stale SELECT bucket FROM scans WHERE name = ?", (job.name,))
+            change = "UPDATE scans SET car = ?, bucket = ? WHERE name = ?"
+            self._database.execute(change, (job.group, bucket_of(job), job.name))
+            self._database.execute("INSERT OR IGNORE INTO stale VALUES (?)", (bucket_of(job),))
 
     def adopt(self, rows: Iterable[tuple[Any, ...]]) -> int:
         """Take over the rows of a destination whose journal is not at hand; return how many."""
@@ -131,11 +150,11 @@ class Journal:
         """Partitions of the table that are older than the journal."""
         return [bucket for (bucket,) in self._all("SELECT bucket FROM stale ORDER BY bucket")]
 
-    def all_stale(self) -> None:
-        """Have every partition written anew."""
+    def outdate(self, buckets: Iterable[int]) -> None:
+        """Have partitions written anew."""
         with self._lock, _own_errors(self._path), self._database:
             self._database.execute("BEGIN")
-            self._database.executemany("INSERT OR IGNORE INTO stale VALUES (?)", [(n,) for n in range(BUCKETS)])
+            self._database.executemany("INSERT OR IGNORE INTO stale VALUES (?)", [(n,) for n in buckets])
 
     def written(self, bucket: int) -> None:
         """Note that a partition says what the journal says."""
@@ -227,5 +246,6 @@ def _own_errors(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise BatchError(
             f"the journal '{shortened(path)}' cannot be read or written ({error}); expected what a batch wrote, on a "
-            "disk with room: free some, then run the same again"
+            "disk with room: free some, then run the same again; where it is damaged, remove it: the next run takes "
+            "over what the table says"
         ) from error

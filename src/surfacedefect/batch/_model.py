@@ -67,9 +67,10 @@ def _made(model: str) -> Predictor:
     module, _, name = model.partition(":")
     try:
         made: Any = getattr(importlib.import_module(module), name)()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module that is a program ends this one, with what looks like success
+        reason = shortened(" ".join(f"{type(error).__name__}: {error}".split()))
         raise ModelError(
-            f"the predictor of '{shortened(model)}' cannot be made ({type(error).__name__}: {shortened(error)}); "
+            f"the predictor of '{shortened(model)}' cannot be made ({reason}); "
             "expected a function of an importable module that takes nothing and returns a Predictor"
         ) from error
     if not isinstance(made, Predictor):

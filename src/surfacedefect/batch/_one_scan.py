@@ -87,10 +87,14 @@ class Inspector:
         started = time.perf_counter()
         try:
             found = self._detect(job, fetched.path)
+            if fetched.changed:
+                return _replaced(job)
             self._write(job, found)
         except _FOR_ALL as error:
             return _ended(job, fetched, "stop", str(error))
         except SurfaceDefectError as error:
+            if fetched.changed:
+                return _replaced(job)
             return _ended(job, fetched, "set_aside", str(error))
         except MemoryError:
             reason = "there is not enough memory for it; see `surfacedefect plan`"
@@ -117,6 +121,12 @@ class Inspector:
                 found.plot(part)
         with self._dest.writing(f"{job.stem}.geojson") as part:
             found.to_geojson(part)
+
+
+def _replaced(job: Job) -> Result:
+    """Say that a scan was written anew, or removed, while it was looked at: what was seen is of no known picture."""
+    reason = "it changed while it was inspected; expected a scan that is written in full"
+    return Result(job, "unread", reason, found={"lasting": True})
 
 
 def _ended(job: Job, fetched: Fetched, state: Any, reason: str) -> Result:

@@ -19,6 +19,7 @@ from surfacedefect.errors import OutputError, SurfaceDefectError, require
 
 T = TypeVar("T")
 _SCHEME = re.compile(r"(?:file|local)://", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*(?:://|::)", re.IGNORECASE)
 
 
 def local_folder(dest: str | os.PathLike[str]) -> Path | None:
@@ -30,8 +31,11 @@ def local_folder(dest: str | os.PathLike[str]) -> Path | None:
     (True, PosixPath('/data/out'))
     """
     text = _SCHEME.sub("", os.fspath(dest), count=1)
-    if not text.strip() or "\0" in text:
-        raise OutputError(f"the destination is {text!r}; expected a folder, or an address such as s3://bucket/path")
+    no_text = any("\ud800" <= letter <= "\udfff" for letter in text)  # Parquet takes no other names
+    if not text.strip() or "\0" in text or no_text or ("://" in text and not _ADDRESS.match(text)):
+        raise OutputError(
+            f"the destination is {shortened(repr(text))}; expected a folder, or an address such as s3://bucket/path"
+        )
     return None if "://" in text else Path(text).expanduser().absolute()
 
 
@@ -70,6 +74,12 @@ class Destination:
                     "as s3://bucket/path whose package is installed"
                 ) from error
             self._root = root.rstrip("/")
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes see what is written there."""
+        protocol = [] if self._files is None else self._files.protocol
+        return "memory" not in ([protocol] if isinstance(protocol, str) else protocol)
 
     def check(self) -> None:
         """Make the place and try to write there.

@@ -18,6 +18,7 @@ from surfacedefect.batch._outputs import local_folder
 from surfacedefect.errors import BatchError, BatchLockedError, require
 
 PRIVATE = ".batch"
+_PATIENCE_S = 0.5  # `status` holds the lock for a moment to see whether it is free
 
 
 class Place:
@@ -49,7 +50,7 @@ class Place:
             The file system knows no locks.
         """
         check_folder(self.folder)
-        lock: Any = require("filelock", extra="batch").FileLock(self._lock, timeout=0)
+        lock: Any = require("filelock", extra="batch").FileLock(self._lock, timeout=_PATIENCE_S)
         self._acquire(lock)
         try:
             started = time.strftime("%Y-%m-%d %H:%M:%S")

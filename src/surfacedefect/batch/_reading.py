@@ -7,7 +7,7 @@ import os
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from surfacedefect.batch.jobs import Job, version_of
@@ -19,7 +19,7 @@ from surfacedefect.datasets._transfer import Throttle, TooManyBytes, Transfer
 from surfacedefect.datasets.progress import Meter
 from surfacedefect.errors import OutputError, SurfaceDefectError, require
 
-_SOURCES_KEPT = 16
+_SOURCES_KEPT, _LONGEST_NAME = 16, 200
 
 
 class UnreadError(Exception):
@@ -44,6 +44,8 @@ class Fetched:
         What tells this version at the source from others.
     same
         Whether the results that are there are of these very bytes.
+    stamp
+        Size, time and number of a file that is read in place, from before its hash was taken; else None.
     """
 
     path: Path
@@ -51,6 +53,15 @@ class Fetched:
     version: str | None
     same: bool = False
     temporary: bool = False
+    stamp: tuple[int, int, int] | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file is no longer the one whose hash was taken."""
+        try:
+            return self.stamp is not None and self.stamp != _stamp(os.stat(self.path))  # noqa: PTH116
+        except OSError:
+            return True
 
     def drop(self) -> None:
         """Remove what was fetched."""
@@ -106,7 +117,7 @@ class Reader:
         except OSError as error:
             lasting = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError)
             raise UnreadError(error.strerror or str(error), lasting=lasting) from error
-        return Fetched(Path(job.locator), digest, job.version, same=_is_known(job, digest))
+        return Fetched(Path(job.locator), digest, job.version, same=_is_known(job, digest), stamp=_stamp(about))
 
     def _remote(self, job: Job) -> Fetched:
         source, locator = self._source(job.root), job.locator
@@ -124,7 +135,7 @@ class Reader:
         self._number += 1
         folder = self._scratch / f"{os.getpid()}-{self._number}"
         folder.mkdir(parents=True)
-        part = folder / (job.file_name or "scan")
+        part = folder / _fitting(job.file_name)
         try:
             digest, _ = self._transfer(source).fetch(SourceFile(job.name, size, tag, locator), part)
         except BaseException:
@@ -139,6 +150,16 @@ class Reader:
     def _transfer(self, source: Source) -> Transfer:
         throttle = Throttle(None, stop=self._stop)
         return Transfer(source, options=self._ingest, patience=self._patience, throttle=throttle, meter=Meter(None))
+
+
+def _fitting(name: str) -> str:
+    """Return a name that every file system takes; stores take longer ones, and some that mean folders here."""
+    fits = name not in ("", ".", "..") and len(name.encode(errors="replace")) <= _LONGEST_NAME
+    return name if fits else f"scan{PurePosixPath(name).suffix[:8]}"
+
+
+def _stamp(about: os.stat_result) -> tuple[int, int, int]:
+    return about.st_size, about.st_mtime_ns, about.st_ino
 
 
 def _info(files: Any, locator: str) -> dict[str, Any]:

@@ -42,42 +42,55 @@ class ChildDied(Exception):
 
 
 class Child:
-    """One process with the model loaded.
+    """One process that inspects; it can be ended from its first moment on, also while it loads the model.
 
     Raises
     ------
-    SurfaceDefectError
-        The model cannot be loaded.
-    ChildDied
-        It ended before it was ready.
+    BatchError
+        No process can be started.
     """
 
     def __init__(self, setup: Setup) -> None:
-        self._timeout_s = setup.options.scan_timeout_s
-        self._folder = Path(tempfile.mkdtemp(prefix="surfacedefect-batch-"))
-        self._log: IO[bytes] = (self._folder / "log").open("a+b", buffering=0)
-        self._late, self._deadline = False, float("inf")
-        paths = os.pathsep.join(filter(None, sys.path))
+        self._setup, self._timeout_s = setup, setup.options.scan_timeout_s
+        self._late, self._late_after_s, self._deadline = False, 0.0, float("inf")
+        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1"), "PYTHONPATH": paths}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "surfacedefect.batch._child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=environment,
-        )
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="surfacedefect-batch-"))
+        except OSError as error:
+            raise _not_started(error) from error
+        try:
+            self._log: IO[bytes] = (self._folder / "log").open("a+b", buffering=0)
+            self._process = subprocess.Popen(
+                # -P: imports are those of this process; else a queue.py in the folder of the day would come first.
+                [sys.executable, "-P", "-m", "surfacedefect.batch._child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=environment,
+            )
+        except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise _not_started(error) from error
         self._input = cast("IO[bytes]", self._process.stdin)
         self._output = cast("IO[bytes]", self._process.stdout)
         self._gone = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
-        try:
-            self._send((setup, self._folder / "fetched"))
-            word, found = self._answer(max(self._timeout_s, _LOAD_S))
-            if word == FAILED:
-                raise cast("SurfaceDefectError", found)
-        except BaseException:
-            self.end()
-            raise
+
+    def load(self) -> None:
+        """Have the model loaded.
+
+        Raises
+        ------
+        SurfaceDefectError
+            It cannot be.
+        ChildDied
+            The process ended before it was ready.
+        """
+        self._send((self._setup, self._folder / "fetched"))
+        word, found = self._answer(max(self._timeout_s, _LOAD_S))
+        if word == FAILED:
+            raise cast("SurfaceDefectError", found)
 
     @property
     def pid(self) -> int:
@@ -85,18 +98,22 @@ class Child:
         return self._process.pid
 
     def send(self, job: Job) -> None:
-        """Hand over a job."""
-        self._send(job)
+        """Hand over a job; that the process is gone shows when it is asked for an answer.
+
+        What it said before it died is still to be read, and tells which scan it was looking at.
+        """
+        with suppress(ChildDied):
+            self._send(job)
 
     def answer(self) -> tuple[str, Any]:
         """Wait for the next answer."""
         return self._answer(self._timeout_s)
 
     def _answer(self, within_s: float) -> tuple[str, Any]:
-        self._deadline = time.monotonic() + within_s
+        self._late_after_s, self._deadline = within_s, time.monotonic() + within_s
         try:
             answer: tuple[str, Any] = pickle.load(self._output)
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
+        except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
             raise ChildDied(self._how_it_ended()) from error
         finally:
             self._deadline = float("inf")
@@ -118,7 +135,7 @@ class Child:
                 self._log.truncate(0)
             pickle.dump(what, self._input, protocol=pickle.HIGHEST_PROTOCOL)
             self._input.flush()
-        except OSError as error:  # it is gone; what it still said of other jobs is of no use
+        except (OSError, ValueError) as error:  # it is gone, or was ended from another thread
             raise ChildDied(self._how_it_ended()) from error
 
     def _watch(self) -> None:
@@ -134,7 +151,7 @@ class Child:
         except subprocess.TimeoutExpired:
             return "it closed its output"
         if self._late:
-            return f"no answer within {self._timeout_s:g} s"
+            return f"no answer within {self._late_after_s:g} s"
         if code < 0:
             with suppress(ValueError):
                 name = signal.Signals(-code).name
@@ -151,6 +168,14 @@ class Child:
             text = next((line.strip() for line in reversed(lines) if line.strip()), "")
             return f" ({text[:_SHOWN_LOG]})" if text else ""
         return ""
+
+
+def _not_started(error: OSError) -> BatchError:
+    return BatchError(
+        f"a worker process cannot be started ({error.strerror or error}); expected a machine with room for it, in "
+        "memory and in its folder for temporary files (TMPDIR): free some, or ask for fewer workers, and run the same "
+        "again"
+    )
 
 
 class Station:
@@ -213,9 +238,17 @@ class Station:
         while self._child is None:
             if self._ending:
                 raise BatchError("the batch is ending")
+            child = Child(self._setup)
+            self._keep(child)
             try:
-                self._keep(Child(self._setup))
+                child.load()
+            except SurfaceDefectError:
+                self._lose()
+                raise
             except ChildDied as error:
+                self._lose()
+                if self._ending:
+                    raise BatchError("the batch is ending") from error
                 failures.append(str(error))
                 if len(failures) == _STARTS:
                     raise BatchError(

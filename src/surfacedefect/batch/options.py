@@ -9,10 +9,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from surfacedefect._checks import check_number, check_whole, expect
 from surfacedefect._version import __version__
+from surfacedefect._words import shortened, type_name
 from surfacedefect.errors import OptionError
 from surfacedefect.options import DetectOptions
 
@@ -104,9 +106,13 @@ class BatchOptions:
         check_whole("tries", self.tries, 1, 10)
         check_number("scan_timeout_s", self.scan_timeout_s, 0.1, 7 * 86_400)
         check_number("table_every_s", self.table_every_s, 0, 86_400)
+        expect(isinstance(self.retry_set_aside, bool), "retry_set_aside", self.retry_set_aside, "True or False")
+        if self.state_folder is not None:
+            checked_place("state_folder", self.state_folder)
         for name in ("storage_options", "dest_storage_options"):
             value = getattr(self, name)
-            expect(value is None or isinstance(value, Mapping), name, value, "a mapping of names to values, or None")
+            good = value is None or (isinstance(value, Mapping) and all(isinstance(key, str) for key in value))
+            expect(good, name, value, "a mapping of names to values, or None")
         if self.group_pattern is not None:
             self._check_pattern(self.group_pattern)
 
@@ -135,6 +141,24 @@ class BatchOptions:
         }
         record = {"version": __version__, "outputs": self.outputs, "detect": detect}
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def checked_place(name: str, value: object) -> str:
+    """Return a path or an address as text.
+
+    Raises
+    ------
+    OptionError
+        It is neither, or begins with the home of a user whom this machine does not know.
+    """
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(text, str):
+        raise OptionError(f"{name} is {type_name(value)}; expected a path or an address")
+    try:
+        Path(text).expanduser()
+    except RuntimeError as error:
+        raise OptionError(f"{name} is {shortened(repr(text))} ({error}); expected a path or an address") from error
+    return text
 
 
 def _plain(value: Any) -> Any:

@@ -9,28 +9,31 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from surfacedefect._machine import usable_cores
 from surfacedefect._words import shortened
+from surfacedefect.batch._beforehand import check_apart, check_options, check_travels, check_types, first_of
 from surfacedefect.batch._journal import Journal, Known
 from surfacedefect.batch._model import card_hash, card_of, checked_model
 from surfacedefect.batch._one_scan import Setup
 from surfacedefect.batch._outputs import Destination
 from surfacedefect.batch._place import Place
 from surfacedefect.batch.fleet import PAGE, write_page
-from surfacedefect.batch.jobs import Job, Result
-from surfacedefect.batch.options import BatchOptions
+from surfacedefect.batch.jobs import BUCKETS, Job, Result
+from surfacedefect.batch.options import BatchOptions, checked_place
 from surfacedefect.batch.progress import Meter, Told
 from surfacedefect.batch.sources import ScanSource, open_scans
-from surfacedefect.batch.table import FOLDER, adopted_rows, write_table
+from surfacedefect.batch.table import FOLDER, adopted_facts, adopted_rows, missing_buckets, write_table
 from surfacedefect.errors import BatchError, SourceError, require
-from surfacedefect.options import DetectOptions
 
 _MOST_UNREAD, _MOST_CRASHED = 50, 20
 """Scans in a row that cannot be had, or that end their process, before the source or the machine is given up."""
 
 _MOST_LOOKED_UP = 500
+
+_ENDINGS = {"": ".geojson", "map": ".map.tif", "overlay": ".overlay.png"}
+"""Of the files of a scan, by the output that asks for them."""
 
 _TABLE_SHARE = 0.02
 """Most of the time that may go into writing the table while the batch runs."""
@@ -140,11 +143,13 @@ def run(
     >>> run(folder / "scans", folder / "out", options=BatchOptions(workers=1)).done
     1
     """
-    options, model = options or BatchOptions(), checked_model(model)
+    options = BatchOptions() if options is None else options
+    source, dest, model = checked_place("source", source), checked_place("dest", dest), checked_model(model)
+    check_types(ray, options, progress)
     require("pyarrow.parquet", extra="batch")
     started = time.monotonic()
     destination = Destination(
-        os.fspath(dest),
+        dest,
         storage_options=options.dest_storage_options,
         retries=options.retries,
         backoff_s=options.backoff_s,
@@ -153,9 +158,12 @@ def run(
     with ExitStack() as held:
         held.callback(scans.close)
         card = card_of(model)
-        _check_options(options.detect, card)
+        check_options(options.detect, card)
+        check_apart(source, destination)
         setup = Setup(model, runtime, card_hash(card), _address(dest, destination), options, _threads(options, ray=ray))
+        check_travels(setup)
         engine = _engine(setup, ray)
+        jobs = first_of(scans)
         destination.check()
         place = Place(dest, state_folder=options.state_folder)
         held.enter_context(place.locked())
@@ -163,21 +171,13 @@ def run(
         held.callback(journal.close)
         batch = _Batch(scans, journal, destination, setup, meter=Meter(progress, count=scans.count))
         batch.begin(card.name, card.kinds)
-        batch.inspect(engine)
+        batch.inspect(engine, jobs)
         batch.finish()
     return batch.report(seconds=time.monotonic() - started)
 
 
-def _check_options(options: DetectOptions, card: Any) -> None:
-    """Refuse what the model does not know before a worker is started."""
-    options.kinds_for(card)
-    options.thresholds_for(card)
-    options.least_scores_for(card)
-    options.overlap_for(card)
-
-
-def _address(dest: str | os.PathLike[str], destination: Destination) -> str:
-    return str(destination.folder) if destination.folder is not None else os.fspath(dest)
+def _address(dest: str, destination: Destination) -> str:
+    return str(destination.folder) if destination.folder is not None else dest
 
 
 def _threads(options: BatchOptions, *, ray: str | None) -> int | None:
@@ -206,10 +206,11 @@ class _Batch:
         self._model, self._options_hash = setup.card_hash, setup.options.results_hash()
         self._out: set[str] = set()  # names under way: bounded by the engine
         self._unread_in_row = self._crashed_in_row = 0
-        self._began = time.time()
         self._table_at, self._table_took = time.monotonic(), 0.0
         self._table_written = self.repeated = 0
-        self._unclean = True
+        self._stopped = False  # whether an earlier run did not come to its end
+        self._holds_results = True
+        self._asked = tuple(ending for name, ending in _ENDINGS.items() if not name or name in setup.options.outputs)
         self._counts = dict.fromkeys(("done", "set_aside", "unread", "partly"), 0)
         self._not_done: list[tuple[str, str]] = []
 
@@ -217,20 +218,26 @@ class _Batch:
         """Take over what is there already, and note what runs now."""
         journal = self._journal
         if journal.fact("begun") is None:
+            found_kinds, found_models = adopted_facts(self._dest)
             journal.adopt(adopted_rows(self._dest))
+            journal.set_fact("kinds", found_kinds)
+            journal.set_fact("models", found_models)
             journal.set_fact("begun", time.time())
+        journal.begin_run()
         known = journal.fact("kinds", [])
         if new := [kind for kind in kinds if kind not in known]:
             journal.set_fact("kinds", [*known, *new])
-            journal.all_stale()
-        self._unclean = bool(journal.fact("unfinished")) or self._dest.folder is not None
+            journal.outdate(range(BUCKETS))
+        journal.outdate(missing_buckets(self._dest))
+        self._holds_results = bool(self._dest.names("results"))
+        self._stopped = bool(journal.fact("unfinished"))
         journal.set_fact("unfinished", True)
         journal.set_fact("models", {**journal.fact("models", {}), self._model: model})
         journal.set_fact("run", {"source": self._scans.name, "model": model, "at": time.time()})
 
-    def inspect(self, engine: Engine) -> None:
+    def inspect(self, engine: Engine, jobs: Iterator[Job]) -> None:
         """Have every scan inspected that is not recorded yet; record each as it comes."""
-        results = engine.results(self._to_do())
+        results = engine.results(self._to_do(jobs))
         try:
             for result in results:
                 self._take(result)
@@ -243,9 +250,10 @@ class _Batch:
     def finish(self) -> None:
         """Write table and page, and clear up."""
         changed = write_table(self._journal, self._dest) or self._table_written
-        if changed or PAGE not in self._dest.names(""):
+        if changed or self._stopped or PAGE not in self._dest.names(""):
             write_page(self._journal, self._dest, source=self._scans.name)
-        if self._unclean:  # in a store of millions of objects, listing them all is not for nothing
+        # In a store of millions of objects, listing them all is not for nothing.
+        if self._stopped or self._dest.folder is not None:
             self._dest.sweep("results")
         self._journal.set_fact("unfinished", False)
         self._meter.end()
@@ -265,41 +273,59 @@ class _Batch:
             not_done=tuple(self._not_done),
         )
 
-    def _to_do(self) -> Iterator[Job]:
+    def _to_do(self, jobs: Iterator[Job]) -> Iterator[Job]:
         """Hand out what is not recorded, with what is known of it.
 
         Where one scan after the other is recorded they are looked up many at a time; else one by one, so that no scan
         waits for a slow source to name the next.
         """
-        jobs, many = iter(self._scans.jobs()), 1
+        many = 1
         while some := list(islice(jobs, many)):
             known = self._journal.known_of([job.name for job in some])
-            to_do = 0
+            to_do, passed = 0, dict[str, None]()
             for job in some:
+                if job.name in passed:
+                    self.repeated += 1
+                    continue
                 # What was recorded since the look-up counts: a name may come twice.
                 left = self._left(job, self._journal.known(job.name) if to_do else known.get(job.name))
-                if left is not None:
+                if left is None:
+                    passed[job.name] = None
+                else:
                     to_do += 1
                     self._out.add(job.name)
                     yield left
+            if passed:
+                self._journal.seen(list(passed))
             many = 1 if to_do else min(_MOST_LOOKED_UP, 2 * many)
 
     def _left(self, job: Job, known: Known | None) -> Job | None:
         """Return the job with what is known of it, or None when nothing is to be done."""
-        if job.name in self._out or (known is not None and known.at >= self._began):
+        if job.name in self._out or (known is not None and known.run == self._journal.run):
             self.repeated += 1
             return None
         if known is None or not known.picture or (known.model, known.options) != (self._model, self._options_hash):
             return job
         if self._setup.options.retry_set_aside and known.state != "done":
             return job
+        if known.state == "done" and not self._holds(job):
+            return job  # somebody removed its results
         same = job.picture == known.picture or (known.version is not None and job.version == known.version)
         if same and not job.trouble:
             self._skip(job, known)
             return None
         return replace(job, known=(known.picture, known.version))
 
+    def _holds(self, job: Job) -> bool:
+        """Whether the results of a scan are there; in a store, where asking for each costs, whether any are."""
+        folder = self._dest.folder
+        if folder is None:
+            return self._holds_results
+        return all(os.path.isfile(f"{folder}/{job.stem}{ending}") for ending in self._asked)  # noqa: PTH113 - many
+
     def _skip(self, job: Job, known: Known) -> None:
+        if job.group and job.group != known.car:
+            self._journal.regroup(job)
         self._count(job.name, known.state, known.coverage, reason=known.reason)
         self._meter.add(skipped=1)
 
@@ -324,26 +350,29 @@ class _Batch:
         if result.state == "same":
             known = self._journal.known(job.name)
             self._journal.seen_again(result)
+            self._journal.seen([job.name])
             if known is not None:
                 self._skip(job, known)
             return
-        if result.state != "done" and (old := self._journal.known(job.name)) is not None:
+        if (old := self._journal.known(job.name)) is not None:
             if result.state == "unread" and old.state != "unread":
                 # Out of reach today; what is known of the picture still holds.
+                self._journal.seen([job.name])
                 self._count(job.name, "unread", None, reason=result.reason)
                 self._meter.add(not_done=1)
                 self._give_up(result)
                 return
-            self._remove_old(job)
+            self._remove_old(job, keep=self._asked if result.state == "done" else ())
         self._journal.record(result, model=self._model, options=self._options_hash)
         self._count(job.name, result.state, result.found.get("coverage"), reason=result.reason)
         self._meter.add(computed=result.state == "done", not_done=result.state != "done")
         self._give_up(result)
 
-    def _remove_old(self, job: Job) -> None:
-        """Remove what an earlier version of the picture showed: it must not be taken for this one's."""
-        for ending in (".geojson", ".map.tif", ".overlay.png"):
-            self._dest.remove(job.stem + ending)
+    def _remove_old(self, job: Job, *, keep: tuple[str, ...]) -> None:
+        """Remove what an earlier picture, model or option gave: it must not be taken for what is known now."""
+        for ending in _ENDINGS.values():
+            if ending not in keep:
+                self._dest.remove(job.stem + ending)
 
     def _give_up(self, result: Result) -> None:
         """End when one scan after the other fails for a reason that is not theirs."""

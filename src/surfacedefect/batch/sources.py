@@ -11,6 +11,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
@@ -21,7 +22,7 @@ from surfacedefect.datasets._layout import Layout
 from surfacedefect.datasets._sources import Patience, SourceFile, open_source, shown_reason, without_secrets
 from surfacedefect.datasets.manifest import manifest_batches
 from surfacedefect.datasets.options import IngestOptions
-from surfacedefect.errors import SourceError, require
+from surfacedefect.errors import SourceError, SurfaceDefectError, require
 
 PICTURES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".bmp", ".jp2"})
 """Endings of the files of a folder that are taken for scans; a list may name others."""
@@ -72,7 +73,16 @@ def open_scans(source: str | os.PathLike[str], *, options: BatchOptions, dest: P
     SourceError
         There is no such source, or it is none of these.
     """
-    text = os.fspath(source)
+    try:
+        return _opened(os.fspath(source), options, dest=dest)
+    except SurfaceDefectError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SourceError(f"'{shortened(source)}' cannot be opened ({reason}); expected a folder or a list") from error
+
+
+def _opened(text: str, options: BatchOptions, *, dest: Path | None) -> ScanSource:
     path = None if _SCHEME.match(text) else Path(text).expanduser()
     if PurePosixPath(text.split("?")[0]).suffix.lower() in _LISTS and not (path and path.is_dir()):
         opened = _list(text, path, options)
@@ -152,7 +162,10 @@ def _list(text: str, path: Path | None, options: BatchOptions) -> ScanSource:
 
     def opened() -> IO[bytes]:
         if path is not None:
-            return path.open("rb")
+            try:
+                return path.open("rb")
+            except OSError as error:
+                raise SourceError(f"the list '{shortened(path)}' cannot be read: {error.strerror}") from error
         fsspec: Any = require("fsspec", extra="batch")
         try:
             return cast("IO[bytes]", fsspec.open(text, "rb", **(options.storage_options or {})).open())
@@ -160,7 +173,7 @@ def _list(text: str, path: Path | None, options: BatchOptions) -> ScanSource:
             shown = shortened(without_secrets(text))
             raise SourceError(f"the list '{shown}' cannot be read: {shown_reason(error)}") from error
 
-    base = str(path.absolute().parent) if path is not None else text.rpartition("/")[0]
+    base = str(path.absolute().parent) if path is not None else text.split("?")[0].rpartition("/")[0]
 
     def jobs() -> Iterator[Job]:
         with opened() as file:
@@ -190,6 +203,8 @@ def _lines(file: IO[bytes]) -> Iterator[str]:
 def _listed(line: str, base: str, *, where: str) -> Job:
     place, _, group = line.partition("\t")
     place, group = place.strip(), _text(group.strip())
+    while (scheme := _SCHEME.match(place)) and scheme.group().lower() in ("file", "local"):
+        place, base = place.partition("://")[2], os.sep
     name = _text(without_secrets(place) if _SCHEME.match(place) else place)
     file_name = name.split("?")[0].replace("\\", "/").rpartition("/")[2]
     if "\0" in place or not file_name:
@@ -214,8 +229,6 @@ def _addressed(address: str, name: str, file_name: str, group: str) -> Job:
     if scheme in ("dav", "davs", "webdav", "webdavs", "zip"):
         trouble = f"a list cannot name files by {scheme}://; give the folder itself as the source"
         return Job(name, "", file_name=file_name, group=group, trouble=trouble)
-    if scheme in ("file", "local"):
-        return _listed(f"{address.partition('://')[2]}\t{group}", os.sep, where=name)
     return Job(name, address, root=address.rpartition("/")[0], file_name=file_name, group=group)
 
 
@@ -223,12 +236,18 @@ def _manifest(folder: Path) -> ScanSource:
     """Take the good pictures of a data set, by their readable names."""
     layout = Layout(folder)
     layout_name = _text(str(layout.folder))
-    next(manifest_batches(layout.manifest, columns=["state"]), None)  # says at once where it cannot be read
+    for batch in islice(manifest_batches(layout.manifest, columns=_MANIFEST_COLUMNS), 1):
+        _check_columns(batch.schema, shortened(layout.manifest))
 
     def jobs() -> Iterator[Job]:
         for batch in manifest_batches(layout.manifest, columns=_MANIFEST_COLUMNS):
             for row in batch.to_pylist():
                 if row["state"] == "good":
+                    if not row["view_name"] or not row["hash"]:
+                        raise SourceError(
+                            f"the manifest '{shortened(layout.manifest)}' has a good picture without name or hash; "
+                            "expected what an ingest wrote: ingest again"
+                        )
                     yield Job(
                         row["view_name"],
                         str(layout.object(row["hash"])),
@@ -243,3 +262,18 @@ def _manifest(folder: Path) -> ScanSource:
         return sum(state == "good" for batch in batches for state in batch.column(0).to_pylist())
 
     return ScanSource(layout_name, jobs, count)
+
+
+def _check_columns(columns: Any, shown: str) -> None:
+    types: Any = require("pyarrow.types", extra="batch")
+    for field in columns:
+        right = [types.is_string, types.is_large_string, types.is_dictionary]
+        if field.name == "size_bytes":
+            right = [types.is_integer]
+        if field.name in ("size_bytes", "group"):
+            right.append(types.is_null)
+        if not any(check(field.type) for check in right):
+            raise SourceError(
+                f"the manifest '{shown}' has a column {field.name!r} of {field.type}; expected what an ingest wrote: "
+                "move it away and ingest again"
+            )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from surfacedefect._words import shortened
 from surfacedefect.batch._journal import Journal
 from surfacedefect.batch._place import Place
+from surfacedefect.batch.options import checked_place
 from surfacedefect.errors import BatchError
 
 _MOST = 20
@@ -23,6 +24,8 @@ class BatchStatus:
         Scans recorded, by state.
     running
         Whether a batch is writing there now.
+    finished
+        Whether the last run came to its end; False also while one is running.
     holder
         Which process that is, in words; empty when none.
     source, model
@@ -39,6 +42,7 @@ class BatchStatus:
 
     states: dict[str, int]
     running: bool
+    finished: bool
     holder: str
     source: str
     model: str
@@ -51,8 +55,8 @@ class BatchStatus:
 
     @property
     def complete(self) -> bool:
-        """Whether all that is recorded was inspected in full."""
-        return set(self.states) <= {"done"} and not self.partly
+        """Whether the last run came to its end, and all that is recorded was inspected in full."""
+        return self.finished and set(self.states) <= {"done"} and not self.partly
 
 
 def status(dest: str | os.PathLike[str], *, state_folder: str | os.PathLike[str] | None = None) -> BatchStatus:
@@ -67,11 +71,16 @@ def status(dest: str | os.PathLike[str], *, state_folder: str | os.PathLike[str]
 
     Raises
     ------
+    OptionError, OutputError
+        What was given is no destination.
     BatchError
         No batch was run there from this machine.
     """
+    dest = checked_place("dest", dest)
+    if state_folder is not None:
+        checked_place("state_folder", state_folder)
     place = Place(dest, state_folder=state_folder)
-    if not place.journal.is_file():
+    if not os.path.isfile(place.journal):  # noqa: PTH113 - a path that is too long is none
         raise BatchError(
             f"there is no journal '{shortened(place.journal)}'; expected the destination of a batch that was run from "
             "this machine"
@@ -84,6 +93,7 @@ def status(dest: str | os.PathLike[str], *, state_folder: str | os.PathLike[str]
         return BatchStatus(
             states=journal.states(),
             running=running,
+            finished=not journal.fact("unfinished", False),
             holder=place.holder().strip(" ()") if running else "",
             source=last_run.get("source", ""),
             model=last_run.get("model", ""),

@@ -8,13 +8,13 @@ and the end is no special case.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from surfacedefect.batch._journal import Journal
 from surfacedefect.batch._outputs import Destination
-from surfacedefect.batch.jobs import BUCKETS, output_stem
+from surfacedefect.batch.jobs import BUCKETS, STATES, output_stem
 from surfacedefect.errors import BatchError, require
 
 if TYPE_CHECKING:
@@ -87,6 +87,15 @@ def write_table(journal: Journal, dest: Destination) -> int:
     return len(stale)
 
 
+def missing_buckets(dest: Destination) -> list[int]:
+    """Partitions that have no file: of a table that somebody removed, or none yet."""
+    return [bucket for bucket in range(BUCKETS) if not _is_there(dest, bucket)]
+
+
+def _is_there(dest: Destination, bucket: int) -> bool:
+    return _FILE in dest.names(f"{FOLDER}/bucket={bucket:02d}")
+
+
 def _write_bucket(
     journal: Journal, dest: Destination, bucket: int, *, kinds: tuple[str, ...], models: dict[str, str]
 ) -> None:
@@ -125,6 +134,22 @@ def _row(row: dict[str, Any], *, kinds: tuple[str, ...], models: dict[str, str])
     }
 
 
+def adopted_facts(dest: Destination) -> tuple[list[str], dict[str, str]]:
+    """Kinds of a destination's table, and the names of its models by the hash of their cards.
+
+    Raises
+    ------
+    BatchError
+        A file of the table cannot be read.
+    """
+    kinds: dict[str, None] = {}
+    models: dict[str, str] = {}
+    for _, found, rows in _pieces(dest):
+        kinds.update(dict.fromkeys(found))
+        models.update((row["card_hash"], row["model"]) for row in rows if row["card_hash"] and row["model"])
+    return list(kinds), models
+
+
 def adopted_rows(dest: Destination) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a destination's table as those of a journal: what another machine did is not done again.
 
@@ -133,21 +158,47 @@ def adopted_rows(dest: Destination) -> Iterator[tuple[Any, ...]]:
     BatchError
         A file of the table cannot be read.
     """
+    for bucket, kinds, rows in _pieces(dest):
+        for row in rows:
+            yield _adopted(row, kinds, bucket, output_stem(row["scan"]))
+
+
+def _pieces(dest: Destination) -> Iterator[tuple[int, list[str], list[dict[str, Any]]]]:
+    """Yield partition, kinds and rows, some at a time, as far as there are files; refuse what no batch wrote."""
     parquet: Any = require("pyarrow.parquet", extra="batch")
-    for folder in dest.names(FOLDER):
-        if not folder.startswith("bucket=") or _FILE not in dest.names(f"{FOLDER}/{folder}"):
+    for bucket in range(BUCKETS):
+        if not _is_there(dest, bucket):
             continue
         try:
-            with dest.opened(f"{FOLDER}/{folder}/{_FILE}") as file, parquet.ParquetFile(file) as table:
-                kinds = [name.removeprefix("count_") for name in table.schema_arrow.names if name.startswith("count_")]
+            with dest.opened(_path(bucket)) as file, parquet.ParquetFile(file) as table:
+                kinds = _kinds_of(table.schema_arrow)
                 for batch in table.iter_batches(batch_size=_ROWS):
-                    for row in batch.to_pylist():
-                        yield _adopted(row, kinds, int(folder.removeprefix("bucket=")), output_stem(row["scan"]))
+                    rows = batch.to_pylist()
+                    _check_rows(rows)
+                    yield bucket, kinds, rows
         except (KeyError, ValueError, OSError) as error:
             raise BatchError(
-                f"'{dest.shown}' holds a table that cannot be read ({error}); expected the table of a batch: choose "
-                "another destination"
+                f"'{dest.shown}' holds a table that cannot be read ({_path(bucket)}: {error}); expected the table of a "
+                "batch: remove that file to have its scans inspected again, or choose another destination"
             ) from error
+
+
+def _kinds_of(columns: pyarrow.Schema) -> list[str]:
+    kinds = [name.removeprefix("count_") for name in columns.names if name.startswith("count_")]
+    for field in schema(tuple(kinds)):
+        if field.name not in columns.names:
+            raise ValueError(f"it has no column {field.name!r}")
+        if (found := columns.field(field.name).type) != field.type:
+            raise ValueError(f"its column {field.name!r} holds {found}, expected {field.type}")
+    return kinds
+
+
+def _check_rows(rows: Iterable[dict[str, Any]]) -> None:
+    for row in rows:
+        state = row["state"]
+        named = row["scan"] and row["card_hash"] is not None and row["options_hash"] is not None
+        if not named or state not in STATES or (state == "done" and row["cells"] is None):
+            raise ValueError(f"its row of {row['scan']!r} is not one that a batch writes")
 
 
 def _adopted(row: dict[str, Any], kinds: list[str], bucket: int, stem: str) -> tuple[Any, ...]:
@@ -160,7 +211,7 @@ def _adopted(row: dict[str, Any], kinds: list[str], bucket: int, stem: str) -> t
     return (
         row["scan"], row["picture"] or "", None, row["card_hash"], row["options_hash"], row["state"],
         row["error"] or "", row["car"] or "", bucket, row["defects"] or 0, row["longest_scratch_px"], row["coverage"],
-        row["seconds"] or 0.0, 1, 0.0, stem, json.dumps(found),
+        row["seconds"] or 0.0, 1, 0.0, 0, stem, json.dumps(found),
     )  # fmt: skip
 
 
@@ -176,7 +227,7 @@ def read_table(dest: Destination) -> pyarrow.Table:
     parquet: Any = require("pyarrow.parquet", extra="batch")
     parts = []
     for bucket in range(BUCKETS):
-        if _FILE in dest.names(f"{FOLDER}/bucket={bucket:02d}"):
+        if _is_there(dest, bucket):
             with dest.opened(_path(bucket)) as file:
                 parts.append(parquet.read_table(file))
     if not parts:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from surfacedefect._words import shortened, visible
 from surfacedefect.cli import _options, _show
 from surfacedefect.errors import OptionError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from surfacedefect.batch import BatchReport, Progress
 
 SOME_NOT_DONE = 1
-_MOST_NAMED = 20
+_MOST_NAMED, _MOST_LETTERS = 20, 500
 _STATUS = "status"
 
 
@@ -45,8 +46,8 @@ def batch(
         float, typer.Option(help="GPUs of the cluster that a worker takes; 0.25: four share one.")
     ] = 0.0,
     outputs: Annotated[
-        str, typer.Option("--also", help="What to write beside the GeoJSON: map,overlay.", metavar="LIST")
-    ] = "",
+        list[str] | None, typer.Option("--also", help="What to write beside the GeoJSON: map,overlay.", metavar="LIST")
+    ] = None,
     group_pattern: Annotated[
         str | None,
         typer.Option(help=r"What in a name says which car it is of, such as '(?P<group>car-\d+)'.", metavar="REGEX"),
@@ -112,7 +113,7 @@ def batch(
             max_pixels=max_pixels,
             on_error=on_error,
         ),
-        "outputs": _options.split(outputs or None),
+        "outputs": _options.split(",".join(outputs) if outputs else None),
         "workers": workers,
         "least_workers": least_workers,
         "gpus_per_worker": gpus_per_worker,
@@ -148,7 +149,7 @@ def _print_report(report: BatchReport) -> None:
     for name in (report.page, report.table):
         typer.echo(f"  {report.dest}/{name}")
     for name, reason in report.not_done[:_MOST_NAMED]:
-        typer.echo(f"  {name}: {reason}", err=True)
+        typer.echo(_one_line(f"  {name}: {reason}"), err=True)
     more = report.set_aside + report.unread - min(len(report.not_done), _MOST_NAMED)
     if more > 0:
         typer.echo(f"  and {more:,} more: see the table", err=True)
@@ -159,18 +160,24 @@ def _print_status(dest: str, state_folder: str | None) -> None:
 
     now = batches.status(dest, state_folder=state_folder)
     states = batches.STATES
-    typer.echo(f"{now.source or dest}, inspected with {now.model}")
+    typer.echo(f"{visible(now.source or dest)}, inspected with {now.model}")
     if now.running:
         typer.echo(f"running: {now.holder}; last scan recorded {_show.duration(max(0.0, time.time() - now.last))} ago")
     else:
-        typer.echo("no batch is running there")
+        ended = "" if now.finished else "; the last one did not come to its end: run the same again"
+        typer.echo(f"no batch is running there{ended}")
     rows = [(state, states[state], f"{count:,}") for state, count in now.states.items()]
     _show.table(("state", "what it is", "scans"), rows or [("-", "nothing is recorded yet", "0")], left=2)
     typer.echo(f"{now.defects:,} defects, {now.cars:,} cars, {now.partly:,} scans inspected in part")
     for name, state, reason in now.not_done:
-        typer.echo(f"  {name} ({state}): {reason}")
+        typer.echo(_one_line(f"  {name} ({state}): {reason}"))
     if not now.complete:
         raise typer.Exit(SOME_NOT_DONE)
+
+
+def _one_line(text: str) -> str:
+    """Text that no name of a file can make anything of in a terminal."""
+    return shortened(visible(text), most=_MOST_LETTERS)
 
 
 @contextmanager
