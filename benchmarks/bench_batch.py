@@ -113,21 +113,25 @@ def throughput(folder: Path, scans: int, rounds: int) -> dict[str, object]:
 
 @dataclass
 class Mocked:
-    """An engine that answers at once; the driver does all else that it does."""
+    """An engine that answers at once with an empty file; the driver does all else that it does."""
 
+    dest: Path
     workers: int = 2
 
     def results(self, jobs: Iterator[Job]) -> Iterator[Result]:
         """Answer each job."""
         found = {"counts": {"scratch": 1}, "coverage": 1.0, "cells": [["scratch", 3, 1]], "longest_scratch_px": 4.0}
         for job in jobs:
+            file = self.dest / f"{job.stem}.geojson"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
             yield Result(job, "done", "", hashlib.sha256(job.name.encode()).hexdigest(), job.version, found, 0.1)
 
 
 def driver(folder: Path, count: int) -> dict[str, float]:
     """Run the driver alone over so many empty scans in this process; say its memory and time."""
     module = sys.modules["surfacedefect.batch.run"]
-    module._engine = lambda setup, ray: Mocked()
+    module._engine = lambda setup, ray: Mocked(Path(setup.dest))
     names = folder / "names.txt"
     for number in range(count):
         (folder / "scans" / f"{number // 1000:03d}").mkdir(parents=True, exist_ok=True) if not number % 1000 else None
