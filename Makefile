@@ -1,19 +1,22 @@
 # Two commands do everything on a fresh machine (Python 3.11 or newer, git, make):
 #   make demo    find the damage on a scan; results in out/demo/
-#   make test    lint, types, layers, tests, doctests
-# Others: make bench-quick, bench, bench-all (benchmarks/README.md), test-slow, fix, clean
+#   make test    lint, types, layers, tests, doctests, the examples of the pages
+# Others: make bench-quick, bench, bench-all (benchmarks/README.md), docs, docs-serve, test-slow, test-oldest, test-newest,
+# dist, fix, clean
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SCAN   ?=
+# Processes of the tests; a file is run by one of them.
+JOBS   ?= 2
 
-.PHONY: demo test test-slow bench bench-quick bench-all lint fix clean
+.PHONY: demo test test-slow test-oldest test-newest bench bench-quick bench-all docs docs-serve dist lint fix clean
 
 demo: $(VENV)/.demo
 	$(BIN)/surfacedefect demo --out out/demo $(if $(SCAN),--scan "$(SCAN)")
 
 test: $(VENV)/.all lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile
 
 test-slow: $(VENV)/.all
 	$(BIN)/python -m pytest -m slow
@@ -27,6 +30,27 @@ lint: $(VENV)/.all
 fix: $(VENV)/.all
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The site, once, into site/; fails at a broken link or an entry of the reference that is missing.
+docs: $(VENV)/.all
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-serve: $(VENV)/.all
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8000
+
+# Both archives, their texts and their contents checked. Upload is the release workflow's.
+dist: $(VENV)/.all
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m pytest -q tests/test_package.py
+
+# The oldest packages that pyproject.toml allows, and the newest there are, each in an environment of its own.
+test-oldest: $(VENV)/.all
+	$(BIN)/python .ci/dependencies.py oldest --python $(PYTHON)
+
+test-newest: $(VENV)/.all
+	$(BIN)/python .ci/dependencies.py newest --python $(PYTHON)
 
 # What fits in half an hour on two cores, the comparison of methods first; bench-quick only shows that it runs.
 bench: $(VENV)/.bench

@@ -26,6 +26,7 @@ DOCS = (
     "planning",
     "serve",
     "tile-classifier",
+    "why-not-accuracy",
     "deploy/README",
 )
 PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DOCS))

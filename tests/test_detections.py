@@ -309,6 +309,7 @@ class TestGeoDataFrame:
         assert frame.geometry[1].area == 480 * 0.25
         assert frame.attrs["coverage"] == 1
         assert len(found_on(threshold=1).to_geodataframe()) == 0
+        assert found_on().to_geodataframe().crs.is_engineering, "pixels are no degrees"
 
     def test_missing_geopandas_says_what_to_install(self, found: Detections, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(__import__("sys").modules, "geopandas", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import os
 import re
 import subprocess
@@ -52,6 +53,52 @@ def test_the_wheel_holds_code_weights_and_types_and_nothing_else(wheel):
     assert "surfacedefect/_weights/unet-lite0.json" in names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "docs/"))]
     assert wheel.stat().st_size < 20 * 2**20
+
+
+def test_the_wheel_says_what_it_is(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = email.message_from_bytes(archive.read(name))
+        (entry_points,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+        assert b"surfacedefect = surfacedefect.cli:app" in archive.read(entry_points)
+        names = archive.namelist()
+    assert metadata["License-Expression"] == "Apache-2.0" and metadata["Requires-Python"] == ">=3.11"
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    extras = set(metadata.get_all("Provides-Extra"))
+    assert {"cpu", "gpu", "train", "geo", "data", "batch", "ray", "serve", "docs", "test", "all"} <= extras
+    needed = {re.split(r"[<>=; \[]", one)[0] for one in metadata.get_all("Requires-Dist") if "extra ==" not in one}
+    assert needed == {"numpy", "rasterio", "shapely", "scikit-image", "pillow", "typer", "rich"}, "the core is small"
+    templates = [name for name in names if name.endswith((".j2", ".css"))]
+    assert len(templates) == len([*ROOT.glob("src/**/*.j2"), *ROOT.glob("src/**/*.css")]) > 0
+
+
+def test_the_archives_can_be_uploaded(wheel):
+    """Twine reads what an index would: the description must be shown, the metadata whole."""
+    pytest.importorskip("twine", reason="needs the extra [test]")
+    done = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", str(wheel)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "PASSED" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_workflows_call_what_make_knows():
+    make = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.search(r"^\.PHONY: (.+)$", make, flags=re.M)[1].split())
+    called = set()
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        for words in re.findall(r"run: make (.+)$", text, flags=re.M):
+            matrix = re.search(r"target: \[(.+)\]", text)
+            called |= set(matrix[1].split(", ") if "matrix" in words else words.split())
+        assert not re.findall(r"run: (?!make )", text), f"{path.name} does what no developer can do by make"
+    assert called <= targets and {"test", "test-slow", "docs", "dist", "test-oldest", "test-newest"} <= called
+
+
+def test_the_citation_is_of_this_version():
+    import surfacedefect
+
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {surfacedefect.__version__}\n" in citation and "\nlicense: Apache-2.0\n" in citation
 
 
 def test_an_installed_wheel_detects_without_the_checkout(wheel, tmp_path):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from surfacedefect._version import __version__
 
 if TYPE_CHECKING:
-    from surfacedefect import annotations, baselines, datasets, evaluation, serving, synthetic, training
+    from surfacedefect import annotations, baselines, batch, datasets, evaluation, serving, synthetic, training
     from surfacedefect.card import ModelCard, OperatingPoint
     from surfacedefect.defect import Defect
     from surfacedefect.detections import Detections
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from surfacedefect.errors import (
         AnnotationError,
         BadValuesError,
+        BatchError,
+        BatchLockedError,
         DatasetError,
         DatasetLockedError,
         DeadlineError,
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AnnotationError",
     "BadValuesError",
+    "BatchError",
+    "BatchLockedError",
     "DatasetError",
     "DatasetLockedError",
     "DeadlineError",
@@ -81,6 +85,7 @@ __all__ = [
     "__version__",
     "annotations",
     "baselines",
+    "batch",
     "datasets",
     "detect",
     "evaluation",

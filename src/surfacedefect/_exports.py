@@ -82,11 +82,11 @@ def geodataframe(found: Detections) -> Any:
     """Make a geopandas.GeoDataFrame; see `Detections.to_geodataframe`."""
     geopandas = require("geopandas", extra="geo")
     records = [defect.to_dict() for defect in found]
-    crs = found.probability_map.crs if found.probability_map.transform is not None else None
+    known = found.probability_map.crs if found.probability_map.transform is not None else None
     frame = geopandas.GeoDataFrame(
         {name: [record[name] for record in records] for name in (records[0] if records else ("kind", "score"))},
         geometry=found.geometries("scan"),
-        crs=None if crs is None else crs.to_wkt(),
+        crs=_crs_name(found) if known is None else known.to_wkt(),
     )
     frame.attrs.update(scan=found.scan_name, threshold=found.threshold, coverage=found.coverage)
     return frame
@@ -94,10 +94,12 @@ def geodataframe(found: Detections) -> Any:
 
 def html_preview(found: Detections, *, png: bytes | None) -> str:
     """Make a small page for notebooks: one line, the picture, the first defects."""
+    summary = html.escape(found.summary)
     picture = (
         "<em>The scan can no longer be read, so there is no picture.</em>"
         if png is None
-        else f'<img style="max-width:100%" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+        else f'<img alt="Overlay: {summary}" style="max-width:100%" '
+        f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
     )
     records = [{"#": number, **defect.to_dict()} for number, defect in enumerate(found[:_PREVIEW_ROWS], start=1)]
     head = "".join(f"<th>{html.escape(str(name))}</th>" for name in (records[0] if records else ()))

@@ -82,6 +82,8 @@ class OperatingPoint:
     >>> point = OperatingPoint("dent", 0.5, 0.7, 0.6, 0.8, 1.5, "ten cars", {"pixel_recall": (0.6, 0.8)})
     >>> point.intervals["pixel_recall"]
     (0.6, 0.8)
+    >>> print(OperatingPoint("dent", 0.5, math.nan, 0.0, math.nan, 0.2, "clean scans"))
+    0.2 false alarms a scan, no damage to be found
     """
 
     kind: str
@@ -114,8 +116,11 @@ class OperatingPoint:
             )
 
     def __str__(self) -> str:
-        """Say it in a line, intervals in brackets."""
-        found, alarms = self._with_interval("regions_found", ".0%"), self._with_interval("false_alarms_per_scan", ".2g")
+        """Say it in a line, intervals in brackets; where there was no damage, false alarms alone."""
+        alarms = self._with_interval("false_alarms_per_scan", ".2g")
+        if math.isnan(self.regions_found) and math.isnan(self.pixel_recall):
+            return f"{alarms} false alarms a scan, no damage to be found"
+        found = self._with_interval("regions_found", ".0%")
         recall, precision = self._with_interval("pixel_recall", ".2f"), self._with_interval("pixel_precision", ".2f")
         return (
             f"{found} of the regions found, {alarms} false alarms a scan, "

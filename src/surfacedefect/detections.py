@@ -325,7 +325,9 @@ class Detections(Sequence[Defect]):
     def to_geodataframe(self) -> Any:
         """Return the defects as a ``geopandas.GeoDataFrame`` in the units of the scan.
 
-        Its columns are those of `Defect.to_dict` and ``geometry``; ``attrs`` holds scan, threshold and coverage.
+        A scan without a georeference has a local reference system, as in `to_geojson`, so that nothing takes pixels
+        for degrees. Its columns are those of `Defect.to_dict` and ``geometry``; ``attrs`` holds scan, threshold and
+        coverage.
 
         Raises
         ------

@@ -295,7 +295,36 @@ def detect(
     progress: Progress = False,
     **options: Any,
 ) -> Detections:
-    """Find and outline the damage on a scan; see `Detector.detect`. `options` are those of `DetectOptions`.
+    """Find and outline the damage on one scan. For many, keep a `Detector`: this loads the model each time.
+
+    Parameters
+    ----------
+    scan
+        A path, array, PIL image, file-like object, bytes or open rasterio dataset; see `Scan.open`.
+    model
+        Name of shipped weights, path of an ``.onnx`` with its card, or any `Predictor`.
+    runtime
+        ``"auto"``, or the name of an engine; see `surfacedefect.runtimes`. A `Predictor` takes none.
+    progress
+        True shows a bar on a terminal; a function is called with the windows done and in all.
+    **options
+        Fields of `DetectOptions`: ``threshold``, ``mm_per_px``, ``kinds`` and so on.
+
+    Returns
+    -------
+    Detections
+        The defects, highest score first, with the map they were made of.
+
+    Raises
+    ------
+    ScanError
+        The scan cannot be read, or a side of it is shorter than 16 px.
+    ModelError, MissingExtraError
+        The weights or their engine are missing.
+    OptionError
+        An option is unknown or out of its range.
+    PredictorError
+        A window failed and ``on_error`` is ``"raise"``, or all of them did.
 
     Examples
     --------
@@ -320,13 +349,69 @@ def probability_map(
     progress: Progress = False,
     **options: Any,
 ) -> ProbabilityMap:
-    """Compute P(damage) for every pixel of a scan; see `Detector.probability_map`."""
+    """Compute P(damage) for every pixel of one scan.
+
+    Parameters
+    ----------
+    scan, model, runtime, progress, **options
+        See `detect`.
+    out
+        GeoTIFF to write while it is computed; None keeps the map in memory, or in a temporary file when it is larger
+        than ``max_memory``.
+
+    Returns
+    -------
+    ProbabilityMap
+        uint8, one band a kind, and which pixels were inspected.
+
+    Raises
+    ------
+    ScanError, ModelError, MissingExtraError, OptionError, PredictorError
+        See `detect`.
+    OutputError
+        `out` cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import surfacedefect as sd
+    >>> card = sd.ModelCard(name="half", kinds=("scratch",), window_px=64, overlap_px=16)
+    >>> half = sd.FunctionPredictor(lambda windows: np.full((len(windows), 1, 64, 64), 0.6, np.float32), card=card)
+    >>> pm = sd.probability_map(np.zeros((100, 150, 3), np.uint8), model=half)
+    >>> pm.array("scratch").shape, round(float(pm.array().max()), 2)
+    ((100, 150), 0.6)
+    """
     detector = Detector(model, runtime=runtime, options=_options(options))
     return detector.probability_map(scan, out=out, progress=progress)
 
 
 def plan(scan: ScanSource, *, model: str | Path | Predictor = "default", runtime: str = "auto", **options: Any) -> Plan:
-    """Say what a scan will cost before running it; see `Detector.plan`."""
+    """Say what one scan will cost before running it; one window is timed.
+
+    Parameters
+    ----------
+    scan, model, runtime, **options
+        See `detect`.
+
+    Returns
+    -------
+    Plan
+        Windows, seconds and bytes.
+
+    Raises
+    ------
+    ScanError, ModelError, MissingExtraError, OptionError
+        See `detect`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import surfacedefect as sd
+    >>> card = sd.ModelCard(name="none", kinds=("scratch",), window_px=64, overlap_px=16)
+    >>> none = sd.FunctionPredictor(lambda windows: np.zeros((len(windows), 1, 64, 64), np.float32), card=card)
+    >>> sd.plan(np.zeros((100, 150, 3), np.uint8), model=none).windows
+    6
+    """
     return Detector(model, runtime=runtime, options=_options(options)).plan(scan)
 
 

@@ -330,10 +330,10 @@ def _reach(polygon: shapely.Polygon, path: Points, radius: float) -> float:
     near = max(3, int(np.searchsorted(along, max(6.0, 6 * radius))))
     start, seen = path[:near] - path[0], along[:near]
     powers = np.vander(seen, 3)
-    fit = np.linalg.lstsq(powers, start)[0]
+    fit = np.linalg.lstsq(powers, start, rcond=None)[0]
     # A bend of so little is more likely one of the skeleton than of the polygon.
     if seen[-1] < 6 or float(np.hypot(*fit[0])) * (seen[-1] / 2) ** 2 < _LEAST_SAG_PX:
-        fit[0], fit[1:] = 0.0, np.linalg.lstsq(powers[:, 1:], start)[0]
+        fit[0], fit[1:] = 0.0, np.linalg.lstsq(powers[:, 1:], start, rcond=None)[0]
     ahead = -np.linspace(0, 4 * radius + 4, 9)
     line = path[0] + np.vander(ahead, 3) @ fit - fit[2]
     half = max(0.25, radius / 4)

@@ -224,6 +224,12 @@ class ProbabilityMap:
             K names.
         coverage
             bool (H, W); None: inspected in full.
+        mm_per_px
+            Scale in mm; None when unknown.
+        transform, crs
+            Where the scan lies: from pixel (x, y) to its own units, and their reference system; None when it does not.
+        model
+            Name of the predictor that made it.
 
         Raises
         ------

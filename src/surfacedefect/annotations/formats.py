@@ -50,6 +50,7 @@ _FORMATS = {
     "masks": _Format(masks.read, masks.write, frozenset()),
 }
 FORMATS = tuple(_FORMATS)
+"""Names of the formats that are read and written."""
 
 
 def read_annotations(

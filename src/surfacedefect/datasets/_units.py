@@ -14,6 +14,7 @@ from surfacedefect.datasets.manifest import manifest_batches
 from surfacedefect.errors import DatasetError
 
 SPLITS = ("train", "valid", "test")
+"""The sides of a split, in the order in which pictures that join are moved."""
 JOINED_BY = ("hash", "group", "near_duplicate_group")
 _COLUMNS = ["source", "source_path", "state", *JOINED_BY, "flags", "split"]
 

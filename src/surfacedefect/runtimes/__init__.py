@@ -11,6 +11,7 @@ from surfacedefect.predictor import Predictor
 
 DEFAULT_MODEL = "unet-lite0"
 RUNTIMES = ("auto", "onnx", "torch")
+"""What `load_predictor` takes as `runtime`."""
 
 
 def weights_folder() -> Path:

@@ -162,6 +162,7 @@ class SyntheticConfig:
 
 
 PLACES: tuple[str, ...] = (*TRAINING_PLACES, *BENCHMARK_PLACES, JUMBLE)
+"""Names of the surroundings that a panel may mirror."""
 
 
 CLEAN = SyntheticConfig(scratches=(0, 0), chips=(0, 0), scuffs=(0, 0), dents=(0, 0))

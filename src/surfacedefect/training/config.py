@@ -29,6 +29,8 @@ class TrainingConfig:
         Optimizer steps, crops a step and the side of a crop in px (a multiple of 32).
     learning_rate, encoder_learning_rate
         Peak rates of AdamW for decoder and encoder; linear warm-up, then a cosine down to 2 %.
+    weight_decay, warmup_steps
+        Weight decay of AdamW, and how many steps the warm-up takes.
     ema_decay
         Decay a step of the moving average of the weights, which is what is exported.
     loss
@@ -42,6 +44,8 @@ class TrainingConfig:
         Share of the photo crops taken from pictures of each origin; origins that are not named share the rest.
     loose_origins
         Origins whose polygons are hulls: their inside counts less and their border band counts for nothing.
+    loose_weight
+        How much the inside of such a hull counts, in [0, 1].
     painted_share, synthetic_share
         Share of the photo crops with painted damage; share of all crops that are rendered.
     centred_share
@@ -56,6 +60,11 @@ class TrainingConfig:
         Share of all crops that get harmless edges, glints or sharp grain.
     mirrored_share
         Share of all crops whose surface mirrors a piece of another picture, as glossy paint does.
+    encoder, decoder_channels, imagenet_start
+        Encoder as segmentation-models-pytorch names it, channels of the decoder from coarse to fine, and whether the
+        encoder begins with ImageNet weights.
+    validate_every, checkpoint_every
+        Steps between two looks at the validation pictures, and between two checkpoints.
     augment
         Where crops are disturbed as cameras do: in the ``"workers"``, on the ``"device"``, or ``"auto"``: on the device
         where that is a GPU.

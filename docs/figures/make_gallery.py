@@ -1,6 +1,6 @@
 """Write the pictures of `docs/images/` that show rendered scans, and what the shipped weights make of them.
 
-``python docs/make_gallery.py`` writes all of them in a few minutes, ``python docs/make_gallery.py damage light`` some.
+``python docs/figures/make_gallery.py`` writes all of them in a few minutes; with names, such as ``damage light``, some.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from surfacedefect.synthetic.presets import PRESETS, preset
 from surfacedefect.synthetic.render import SyntheticScan, render_scan, render_window
 from surfacedefect.synthetic.truth import SyntheticTruth, TrueDefect
 
-IMAGES = Path(__file__).parent / "images"
+IMAGES = Path(__file__).parents[1] / "images"
 MOST_BYTES = 300_000
 LABEL_PX = 20
 ERROR_PX, ERRORS_A_ROW = 192, 6

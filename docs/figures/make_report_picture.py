@@ -21,7 +21,7 @@ from surfacedefect.datasets._layout import Layout
 from surfacedefect.datasets.manifest import change_manifest
 from surfacedefect.synthetic.dataset import write_dataset
 
-IMAGES = Path(__file__).parent / "images"
+IMAGES = Path(__file__).parents[1] / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FIRST_SEED = 4000
 COUNT, VARIED, SIZE = 12, 5, {"width": 1280, "height": 960}
