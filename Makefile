@@ -69,6 +69,7 @@ bench-all: bench
 	$(BIN)/python benchmarks/bench_deflectometry.py
 	$(BIN)/python benchmarks/bench_synthetic.py
 	$(BIN)/python benchmarks/bench_serving.py
+	$(BIN)/python benchmarks/bench_web.py
 	$(BIN)/python docs/make_tables.py
 
 $(BIN)/python:

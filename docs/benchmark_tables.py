@@ -86,6 +86,8 @@ def tables(results: Mapping[str, Result]) -> dict[str, list[str]]:
     if serving := results.get("serving"):
         found["serving"] = serving_table(serving)
         found["serving sizing"] = sizing_table(serving)
+    if web := results.get("web"):
+        found["web"] = web_table(web)
     machines = [result for name, result in results.items() if name == "speed" or name.startswith("speed-")]
     if machines:
         found["machines"] = machines_table(machines)
@@ -336,6 +338,29 @@ def serving_table(result: Result) -> list[str]:
     if shipped:
         rows.append(("throughput over the library, shipped weights", f"{shipped['throughput_over_library']:.2f}"))
     return lines_of(("8 clients, pictures of 512 to 1024 px", "measured"), rows)
+
+
+def web_table(result: Result) -> list[str]:
+    """Return how quick the inspector's page is."""
+    opening, scan = result["opening_seconds"], result["scan"]
+    rows = [
+        ("first paint", f"{opening['first_paint']:.2f} s"),
+        ("list of scans", f"{opening['list']:.2f} s"),
+        ("scan in its colours, with all outlines", f"{opening['scan_with_outlines']:.2f} s"),
+        ("new threshold: colours", f"{result['threshold_seconds']['colours']:.2f} s"),
+        ("new threshold: all outlines measured anew", f"{result['threshold_seconds']['outlines']:.2f} s"),
+    ]
+    rows += [
+        (
+            f"dragged, {name}: frames a second, 95th percentile of a frame",
+            f"{move['frames_per_second']:.0f}, {move['p95_frame_ms']:.0f} ms",
+        )
+        for name, move in result["dragging"].items()
+    ]
+    rows.append(("drawn by", result["renderer"]))
+    return lines_of(
+        (f"{scan['width']} x {scan['height']} px, {scan['polygons']} polygons, nothing kept", "measured"), rows
+    )
 
 
 def sizing_table(result: Result) -> list[str]:

@@ -94,6 +94,11 @@ PAGES: dict[str, tuple[str, str, Sections]] = {
             ),
         ],
     ),
+    "web": (
+        "web",
+        "The inspector's page, and the workspace behind it. [Guide](../web.md).",
+        [("", "surfacedefect.web", ())],
+    ),
 }
 INDEX = """# Reference
 

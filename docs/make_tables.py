@@ -26,6 +26,7 @@ DOCS = (
     "planning",
     "serve",
     "tile-classifier",
+    "web",
     "why-not-accuracy",
     "deploy/README",
 )

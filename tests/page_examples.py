@@ -38,7 +38,7 @@ PAGES = (
     "docs/deploy/README.md",
 )
 SLOW = re.compile(r"surfacedefect train --|--ray \w+|surfacedefect\.training\.loop")
-UNTIL_STOPPED = ("web",)
+UNTIL_STOPPED = ("ui",)
 TYPED_BY_HAND = ("git clone <this repository>", "cd surfacedefect")
 MARK = re.compile(r"<!-- (?P<what>not run|needs): (?P<words>.+?) -->\s*\Z")
 

@@ -49,7 +49,7 @@ WAY = (
 )
 USERS = (
     ("result", "files and pictures", "GeoJSON, COCO, CSV, GeoPackage, overlay"),
-    ("outer", "cli · serving · batch", "thin users of the same public names"),
+    ("outer", "cli · serving · batch · web", "thin users of the same public names"),
     ("outer", "evaluation", "map and polygons against truth, for any Predictor"),
 )
 SAYS = {

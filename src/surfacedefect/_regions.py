@@ -30,14 +30,52 @@ def defects_of(
     simplify_px: float,
 ) -> tuple[Defect, ...]:
     """Outline and measure every kind at its threshold; score from high to low, then kind, top, left."""
-    found = [
-        _measured(polygon, kind, probability_map, least_score=least_scores[kind])
+    regions = regions_of(
+        probability_map, thresholds, least_scores=least_scores, least_area_px=least_area_px, simplify_px=simplify_px
+    )
+    return measured(regions, mm_per_px=probability_map.mm_per_px)
+
+
+# A polygon, its kind and its score.
+ScoredRegion = tuple[Polygon, str, float]
+
+
+def regions_of(
+    probability_map: ProbabilityMap,
+    thresholds: Sequence[tuple[str, float]],
+    *,
+    least_scores: Mapping[str, float],
+    least_area_px: float,
+    simplify_px: float,
+) -> list[ScoredRegion]:
+    """Outline every kind at its threshold and leave out what scores too low: most of the work is in the lengths."""
+    return [
+        (polygon, kind, score)
         for kind, threshold in thresholds
         for polygon in polygons_of(
             probability_map, kind, threshold=threshold, least_area_px=least_area_px, simplify_px=simplify_px
         )
+        if (score := _score(polygon, kind, probability_map)) >= least_scores[kind]
     ]
-    return tuple(sorted((defect for defect in found if defect is not None), key=_rank))
+
+
+def measured(regions: Sequence[ScoredRegion], *, mm_per_px: float | None) -> tuple[Defect, ...]:
+    """Measure regions; score from high to low, then kind, top, left."""
+    found = []
+    for polygon, kind, score in regions:
+        sizes = measure(polygon)
+        found.append(
+            Defect(
+                polygon,
+                kind,
+                score=score,
+                area_px=sizes.area_px,
+                length_px=sizes.length_px,
+                width_px=sizes.width_px,
+                mm_per_px=mm_per_px,
+            )
+        )
+    return tuple(sorted(found, key=_rank))
 
 
 def unseen_in(probability_map: ProbabilityMap) -> list[Polygon]:
@@ -62,22 +100,9 @@ def _rank(defect: Defect) -> tuple[Any, ...]:
     return -defect.score, defect.kind, top, left, bottom, right, shapely.to_wkb(defect.polygon)
 
 
-def _measured(polygon: Polygon, kind: str, probability_map: ProbabilityMap, *, least_score: float) -> Defect | None:
-    """Measure a polygon; None where its score is too low, found out first, as most of the work is in the lengths."""
+def _score(polygon: Polygon, kind: str, probability_map: ProbabilityMap) -> float:
     left, top, right, bottom = polygon.bounds
     cols = slice(max(0, math.floor(left)), min(probability_map.width, math.ceil(right)))
     rows = slice(max(0, math.floor(top)), min(probability_map.height, math.ceil(bottom)))
     part = probability_map.read(kind, rows=rows, cols=cols)
-    score = mean_probability(polygon, part, origin=(cols.start, rows.start))
-    if score < least_score:
-        return None
-    sizes = measure(polygon)
-    return Defect(
-        polygon,
-        kind,
-        score=score,
-        area_px=sizes.area_px,
-        length_px=sizes.length_px,
-        width_px=sizes.width_px,
-        mm_per_px=probability_map.mm_per_px,
-    )
+    return mean_probability(polygon, part, origin=(cols.start, rows.start))

@@ -87,10 +87,11 @@ class DatasetRows:
     """Rows of an open rasterio dataset, read as they are asked for.
 
     ``resources`` are closed with it: the dataset itself when it is ours, nothing when it is the caller's.
-    ``streams=False`` is a file that GDAL decodes whole inside, up to ``max_pixels``.
+    ``streams=False`` is a file that GDAL decodes whole inside, up to ``max_pixels``. ``whole_blocks=False`` is an
+    overview, of which GDAL does not tell which blocks were written.
     """
 
-    def __init__(self, dataset: Any, *, name: str, streams: bool, max_pixels: int) -> None:
+    def __init__(self, dataset: Any, *, name: str, streams: bool, max_pixels: int, whole_blocks: bool = True) -> None:
         self._dataset, self._name = dataset, name
         self.resources = contextlib.ExitStack()
         self.streams, self._max_pixels = streams, max_pixels
@@ -110,7 +111,7 @@ class DatasetRows:
         self._masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags and MaskFlags.nodata not in flags
         split = dataset.driver == "GTiff" and _is_split(dataset)
         # In a file that is open for update, blocks may still wait in GDAL's cache.
-        self._tiff_blocks = dataset.driver == "GTiff" and dataset.mode == "r" and not split
+        self._tiff_blocks = dataset.driver == "GTiff" and dataset.mode == "r" and not split and whole_blocks
         if self._tiff_blocks and self._no_block_at_all():
             raise ScanError(
                 f"{name}: found a TIFF in which no pixel was ever written, as an interrupted job leaves it, "
@@ -139,6 +140,17 @@ class DatasetRows:
                     valid = np.ones(rgb.shape[:2], np.bool_) if valid is None else valid
                     valid[here] = piece_valid
         return rgb, valid
+
+    def part(self, window: Window) -> tuple[Rgb, Valid | None]:
+        """Read a window; cheap where the file is tiled."""
+        with gdal_settings(max_pixels=self._max_pixels):
+            return self._read_piece(window)
+
+    @property
+    def tile_shape(self) -> tuple[int, int] | None:
+        """Rows and columns of the tiles of the file; None where it is in strips or rows."""
+        tall, wide = self._dataset.block_shapes[0]
+        return None if self.must_be_read_whole or not self.streams or wide >= self.width else (tall, wide)
 
     def close(self) -> None:
         self.resources.close()

@@ -18,9 +18,12 @@
     ├── ServingError(RuntimeError)         a server did not answer as asked
     │   ├── ServerUnavailableError         it cannot be reached, is full or about to stop; ask again later
     │   ├── DeadlineError                  the answer took longer than was allowed
+    │   ├── DetectionCancelledError        the caller called it off
     │   └── TokenError                     the token is missing or wrong
     ├── BatchError(RuntimeError)           a batch cannot begin or go on
     │   └── BatchLockedError               another batch is writing into the same destination
+    ├── WebError(ValueError)               the web page was asked for something that is not there or not allowed
+    │   └── StaleReviewError               somebody else saved a decision on the same scan meanwhile
     └── OutputError(OSError)               a result cannot be written
 
 A message says what was found, what was expected and what to do.
@@ -104,6 +107,10 @@ class DeadlineError(ServingError):
     """An answer took longer than was allowed."""
 
 
+class DetectionCancelledError(ServingError):
+    """A detection was called off by the one who asked for it."""
+
+
 class TokenError(ServingError):
     """A server wants a token, or another one."""
 
@@ -114,6 +121,24 @@ class BatchError(SurfaceDefectError, RuntimeError):
 
 class BatchLockedError(BatchError):
     """Another batch is writing into the same destination."""
+
+
+class WebError(SurfaceDefectError, ValueError):
+    """The web page was asked for something that is not there or not allowed."""
+
+
+class StaleReviewError(WebError):
+    """Somebody else saved a decision on the same scan meanwhile; nothing was overwritten.
+
+    Attributes
+    ----------
+    review
+        What holds now, a `surfacedefect.web.workspace.Review`.
+    """
+
+    def __init__(self, message: str, *, review: object = None) -> None:
+        super().__init__(message)
+        self.review = review
 
 
 class OutputError(SurfaceDefectError, OSError):

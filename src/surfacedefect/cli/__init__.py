@@ -20,6 +20,7 @@ from surfacedefect.cli.plan import plan
 from surfacedefect.cli.serve import serve
 from surfacedefect.cli.synth import synth
 from surfacedefect.cli.train import train
+from surfacedefect.cli.ui import ui
 
 __all__ = ["app"]
 
@@ -49,6 +50,7 @@ app.command(name="demo", help="Find the damage on a rendered scan, or your own, 
 app.command(name="train", help="Train a U-Net on your own annotated pictures.")(train)
 app.command(name="synth", help="Render scans with exact truth: pictures, masks, outlines.")(synth)
 app.command(name="serve", help="Serve the model over gRPC and REST (Open Inference Protocol) until SIGTERM.")(serve)
+app.command(name="ui", help="Open the inspector's page on a folder of scans, in the browser.")(ui)
 app.add_typer(data, name="data")
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from surfacedefect._texts import by_kind, split
+from surfacedefect.errors import OptionError
 
 if TYPE_CHECKING:
     from surfacedefect.options import DetectOptions
 
-__all__ = ["by_kind", "detect_options", "split"]
+__all__ = ["by_kind", "detect_options", "split", "token"]
 
 MODELS_OWN = "as the model's card says"
 
@@ -48,3 +51,26 @@ def detect_options(**given: Any) -> DetectOptions:
     from surfacedefect.options import DetectOptions
 
     return DetectOptions(**{name: value for name, value in given.items() if value is not None})
+
+
+def token(file: Path | None, *, variable: str, option: str = "--token-file") -> str | None:
+    """Read a token from a file, else from a variable; on the command line every user of the machine could see it.
+
+    Raises
+    ------
+    OptionError
+        The file cannot be read, or what was found is empty.
+    """
+    if file is None:
+        given = os.environ.get(variable)
+        if given is not None and not given.strip():
+            # Somebody meant to set one: to serve without it would open what was to be closed.
+            raise OptionError(f"the variable {variable} is empty; expected a token, or no such variable")
+        return given
+    try:
+        found = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"{option} '{file}' cannot be read ({error}); expected a file with one token") from error
+    if not found:
+        raise OptionError(f"{option} '{file}' is empty; expected a file with one token")
+    return found

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from surfacedefect.cli import _options
-from surfacedefect.errors import OptionError
 
 TOKEN_VARIABLE = "SURFACEDEFECT_TOKEN"
 
@@ -73,17 +71,4 @@ def serve(
 
 
 def _token(file: Path | None) -> str | None:
-    """Read the token: never from the command line, where every user of the machine could see it."""
-    if file is None:
-        given = os.environ.get(TOKEN_VARIABLE)
-        if given is not None and not given.strip():
-            # Somebody meant to set one: to serve without it would open what was to be closed.
-            raise OptionError(f"the variable {TOKEN_VARIABLE} is empty; expected a token, or no such variable")
-        return given
-    try:
-        token = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"--token-file '{file}' cannot be read ({error}); expected a file with one token") from error
-    if not token:
-        raise OptionError(f"--token-file '{file}' is empty; expected a file with one token")
-    return token
+    return _options.token(file, variable=TOKEN_VARIABLE)

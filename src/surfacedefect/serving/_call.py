@@ -34,6 +34,8 @@ class Call:
         What the log says at the end.
     accept
         Called once the request has its place in the queue.
+    tell
+        Called with the windows done and in all, by the thread that works.
     """
 
     request_id: str
@@ -43,6 +45,7 @@ class Call:
     arrived: float = field(default_factory=time.monotonic)
     notes: dict[str, object] = field(default_factory=dict)
     accept: Callable[[], object] = lambda: None
+    tell: Callable[[int, int], object] = lambda done, of: None
     _gone: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
@@ -62,6 +65,11 @@ class Call:
     def end_within(self, seconds: float) -> None:
         """Bring the deadline forward; it never moves back."""
         self.deadline = min(self.deadline, self.arrived + seconds)
+
+    def step(self, done: int, of: int) -> None:
+        """Tell how far the work is, and raise as `check` does."""
+        self.check()
+        self.tell(done, of)
 
     def check(self) -> None:
         """Raise when there is no use in going on.

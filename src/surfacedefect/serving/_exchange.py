@@ -42,6 +42,7 @@ MOST_SECONDS = 10**7
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 READY = "/inference.GRPCInferenceService/ServerReady"
 DETECT = "/surfacedefect.Scans/Detect"
+PROGRESS = "progress"
 
 _OPTIONS = ("threshold", "least_score", "kinds", "mm_per_px", "overlap", "least_area_px", "simplify_px", "on_error")
 _ERRORS: dict[str, type[SurfaceDefectError]] = {
@@ -96,6 +97,8 @@ class Exchange:
         As `Detector.detect`, but no open rasterio dataset.
     options
         Those of `DetectOptions` that a server takes.
+    told
+        Whether the server is to say how far it is; it does so in a stream alone.
 
     Raises
     ------
@@ -105,7 +108,7 @@ class Exchange:
         An option is unknown or out of its range.
     """
 
-    def __init__(self, source: ScanSource, options: Mapping[str, Any]) -> None:
+    def __init__(self, source: ScanSource, options: Mapping[str, Any], *, told: bool = False) -> None:
         if unknown := sorted(set(options) - set(_OPTIONS)):
             raise OptionError(f"unknown option(s) {unknown}; a server takes {', '.join(_OPTIONS)}")
         self._options = DetectOptions(**options)
@@ -113,7 +116,8 @@ class Exchange:
             source = _read_once(source)
         self._source = source
         self.payload = _payload_of(source)
-        self.streams = self.payload.size > MOST_AT_ONCE_BYTES
+        self.told = told
+        self.streams = told or self.payload.size > MOST_AT_ONCE_BYTES
 
     def message(self) -> Any:
         """Return the request, without the picture when that is streamed."""
@@ -121,6 +125,8 @@ class Exchange:
         for name, text in _parameters(self._options):
             entry = request.parameters.add(key=name)
             entry.value.string_param = text
+        if self.told:
+            request.parameters.add(key=PROGRESS).value.bool_param = True
         request.inputs.add(name="image", datatype=self.payload.datatype, shape=self.payload.shape)
         request.outputs.add(name="map_tiff")
         if not self.streams:
@@ -169,6 +175,30 @@ class Exchange:
                 f"the server's answer is not understood ({shortened(error)}); expected one of surfacedefect of a "
                 "version like this one: look at both"
             ) from error
+
+
+def step_in(response: Any) -> tuple[int, int] | None:
+    """Return the windows done and in all of a message that says how far the server is; None for an answer.
+
+    Raises
+    ------
+    ServingError
+        It says so in another way.
+
+    Examples
+    --------
+    >>> message = InferResponseMessage()
+    >>> message.parameters.add(key="progress").value.string_param = "3/8"
+    >>> step_in(message), step_in(InferResponseMessage())
+    ((3, 8), None)
+    """
+    for item in response.parameters:
+        if item.key == PROGRESS:
+            done, slash, of = item.value.string_param.partition("/")
+            if not (slash and done.isdecimal() and of.isdecimal()):
+                raise ServingError(f"the server's progress is {shortened(item.value.string_param)!r}; expected '3/8'")
+            return int(done), int(of)
+    return None
 
 
 def is_safe_to_repeat(code: str, reason: str | None, *, initial: Mapping[str, Any]) -> bool:
@@ -275,6 +305,19 @@ def _parameters(options: DetectOptions) -> Iterator[tuple[str, str]]:
                 name,
                 str(value) if isinstance(value, str) else repr(value if isinstance(value, int) else float(value)),
             )
+
+
+def check_told(progress: object, cancelled: object = None) -> None:
+    """Check the functions that a client is to call.
+
+    Raises
+    ------
+    OptionError
+        One is neither a function nor None.
+    """
+    for name, value in (("progress", progress), ("cancelled", cancelled)):
+        if value is not None and not callable(value):
+            raise OptionError(f"{name} is {type_name(value)}; expected a function, or None")
 
 
 def seconds(timeout: float) -> float:

@@ -159,8 +159,11 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
 
 @contextlib.asynccontextmanager
-async def accepting(call: Call, context: Any) -> AsyncIterator[None]:
-    """While a call is worked on it is the current one, and its acceptance is sent to the client at once."""
+async def accepting(call: Call, context: Any) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """While a call is worked on it is the current one, and its acceptance is sent to the client at once.
+
+    Yields what is still sending it: gRPC takes one message at a time of a call.
+    """
 
     async def send() -> None:
         with contextlib.suppress(Exception):  # the client may have gone; whoever answers will find out
@@ -170,11 +173,11 @@ async def accepting(call: Call, context: Any) -> AsyncIterator[None]:
     call.accept = lambda: sending.append(asyncio.ensure_future(send()))
     current = current_call.set(call)
     try:
-        yield
+        yield sending
     finally:
         current_call.reset(current)
         if sending:
-            await asyncio.wait(sending)  # gRPC takes one message at a time of a call; the answer comes after it
+            await asyncio.wait(sending)  # the answer comes after it
 
 
 WITHOUT_TOKEN = "the token is missing or wrong; expected the header 'authorization: Bearer TOKEN'"

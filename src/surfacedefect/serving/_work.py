@@ -65,7 +65,7 @@ def answer(request: DetectRequest, call: Call, *, batcher: Batcher, metrics: Met
             scan = held.enter_context(_opened(request))
         call.notes |= {"width": scan.width, "height": scan.height}
         with metrics.stage("map"):
-            found = detector.probability_map(scan, progress=lambda done, of: call.check())
+            found = detector.probability_map(scan, progress=call.step)
         metrics.spent("engine", predictor.seconds)
         call.notes["windows"] = predictor.windows
         outlining = request.options.outlining_for(predictor.card)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from surfacedefect._words import type_name
 from surfacedefect.detections import Detections
-from surfacedefect.errors import OptionError, ScanError, ServingError, require
+from surfacedefect.errors import DetectionCancelledError, OptionError, ScanError, ServingError, require
 from surfacedefect.scan import ScanSource
 from surfacedefect.serving import _exchange
 from surfacedefect.serving._exchange import Exchange
@@ -23,6 +25,8 @@ _CHANNEL = [
     # What is safe to repeat is decided here, not in the channel.
     ("grpc.enable_retries", 0),
 ]
+
+_WATCH_SECONDS = 0.1
 
 
 class _Settings:
@@ -136,7 +140,15 @@ class Client:
         self._channel = settings.channel(settings.grpc)
         self._one, self._stream, self._ready = settings.methods(self._channel)
 
-    def detect(self, scan: ScanSource, *, timeout_seconds: float | None = None, **options: Any) -> Detections:
+    def detect(
+        self,
+        scan: ScanSource,
+        *,
+        timeout_seconds: float | None = None,
+        progress: Callable[[int, int], object] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        **options: Any,
+    ) -> Detections:
         """Find and outline the damage on a scan; as `surfacedefect.detect` with the server's model.
 
         A file is sent as it is, in pieces when it is large; nothing is decoded here but the map that comes back.
@@ -147,6 +159,10 @@ class Client:
             A path, array, PIL image, file-like object or bytes.
         timeout_seconds
             For this scan.
+        progress
+            Called with the windows done and in all, as they are looked at; the scan goes as a stream then.
+        cancelled
+            Asked ten times a second; when it says True the server is told to stop, which it does between two windows.
         **options
             ``threshold``, ``least_score``, ``kinds``, ``mm_per_px``, ``overlap``, ``least_area_px``, ``simplify_px``
             and ``on_error`` of `DetectOptions`.
@@ -157,14 +173,19 @@ class Client:
             As the library.
         ServerUnavailableError, DeadlineError, TokenError, ServingError
             The server did not answer.
+        DetectionCancelledError
+            `cancelled` said so.
         """
         self._settings.check_open()
-        exchange = Exchange(scan, options)
+        _exchange.check_told(progress, cancelled)
+        exchange = Exchange(scan, options, told=progress is not None)
         deadline = time.monotonic() + self._settings.seconds(timeout_seconds)
         pauses = self._settings.pauses(deadline)
         while True:
-            attempt = self._streamed if exchange.streams else self._at_once
-            call, failed = attempt(exchange, deadline)
+            if exchange.streams:
+                call, failed = self._streamed(exchange, deadline, progress, cancelled)
+            else:
+                call, failed = self._at_once(exchange, deadline, cancelled)
             if failed is None:
                 return exchange.found(call[0], tail=call[1])
             code, details = failed.code().name, failed.details()
@@ -176,25 +197,35 @@ class Client:
                 _exchange.raise_refusal(code, reason, details=details, target=target, file=exchange.file)
             time.sleep(pause)
 
-    def _at_once(self, exchange: Exchange, deadline: float) -> tuple[Any, Any]:
+    def _at_once(self, exchange: Exchange, deadline: float, cancelled: Callable[[], bool] | None) -> tuple[Any, Any]:
         left = max(0.001, deadline - time.monotonic())
         call = self._one.future(exchange.message(), timeout=left, metadata=self._settings.metadata)
         try:
-            return (call.result(), b""), None
+            with _ending(call, cancelled, self._settings.grpc):
+                return (call.result(), b""), None
         except self._settings.grpc.RpcError:
             return None, call
 
-    def _streamed(self, exchange: Exchange, deadline: float) -> tuple[Any, Any]:
+    def _streamed(
+        self,
+        exchange: Exchange,
+        deadline: float,
+        progress: Callable[[int, int], object] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> tuple[Any, Any]:
         left = max(0.001, deadline - time.monotonic())
         broken: list[OSError] = []
         call = self._stream(_kept(exchange, broken), timeout=left, metadata=self._settings.metadata)
         head, parts = None, []
         try:
-            for response in call:
-                if head is None:
-                    head = response
-                else:
-                    parts.extend(response.raw_output_contents)
+            with _ending(call, cancelled, self._settings.grpc):
+                for response in call:
+                    if head is not None:
+                        parts.extend(response.raw_output_contents)
+                    elif progress is not None and (step := _exchange.step_in(response)) is not None:
+                        progress(*step)
+                    else:
+                        head = response
         except self._settings.grpc.RpcError:
             if broken:
                 raise ScanError(f"the scan cannot be read ({broken[0]}); check the file") from broken[0]
@@ -252,15 +283,25 @@ class AsyncClient:
         self._channel = settings.channel(require("grpc.aio", extra="serve"))
         self._one, self._stream, self._ready = settings.methods(self._channel)
 
-    async def detect(self, scan: ScanSource, *, timeout_seconds: float | None = None, **options: Any) -> Detections:
-        """Find and outline the damage on a scan; see `Client.detect`."""
+    async def detect(
+        self,
+        scan: ScanSource,
+        *,
+        timeout_seconds: float | None = None,
+        progress: Callable[[int, int], object] | None = None,
+        **options: Any,
+    ) -> Detections:
+        """Find and outline the damage on a scan; see `Client.detect`. To call it off, cancel the task."""
         self._settings.check_open()
-        exchange = await asyncio.to_thread(Exchange, scan, options)
+        _exchange.check_told(progress)
+        exchange = await asyncio.to_thread(Exchange, scan, options, told=progress is not None)
         deadline = time.monotonic() + self._settings.seconds(timeout_seconds)
         pauses = self._settings.pauses(deadline)
         while True:
-            attempt = self._streamed if exchange.streams else self._at_once
-            call, failed = await attempt(exchange, deadline)
+            if exchange.streams:
+                call, failed = await self._streamed(exchange, deadline, progress)
+            else:
+                call, failed = await self._at_once(exchange, deadline)
             if failed is None:
                 return await asyncio.to_thread(exchange.found, call[0], tail=call[1])
             code, details = (await failed.code()).name, await failed.details()
@@ -281,7 +322,9 @@ class AsyncClient:
         except self._settings.grpc.RpcError:
             return None, call
 
-    async def _streamed(self, exchange: Exchange, deadline: float) -> tuple[Any, Any]:
+    async def _streamed(
+        self, exchange: Exchange, deadline: float, progress: Callable[[int, int], object] | None
+    ) -> tuple[Any, Any]:
         left = max(0.001, deadline - time.monotonic())
         broken: list[OSError] = []
 
@@ -295,10 +338,12 @@ class AsyncClient:
         head, parts = None, []
         try:
             async for response in call:
-                if head is None:
-                    head = response
-                else:
+                if head is not None:
                     parts.extend(response.raw_output_contents)
+                elif progress is not None and (step := _exchange.step_in(response)) is not None:
+                    progress(*step)
+                else:
+                    head = response
         except self._settings.grpc.RpcError:
             if broken:
                 raise ScanError(f"the scan cannot be read ({broken[0]}); check the file") from broken[0]
@@ -330,6 +375,36 @@ class AsyncClient:
     def __repr__(self) -> str:
         """Name the server; never the token."""
         return f"{type(self).__name__}({self._settings.target!r})"
+
+
+@contextlib.contextmanager
+def _ending(call: Any, cancelled: Callable[[], bool] | None, grpc: Any) -> Iterator[None]:
+    """End a call when the caller calls it off, and when an error of his own ends the block."""
+    over, told = threading.Event(), threading.Event()
+
+    def watch(ask: Callable[[], bool]) -> None:
+        while not over.wait(_WATCH_SECONDS):
+            if ask():
+                told.set()
+                call.cancel()
+                return
+
+    watching = None if cancelled is None else threading.Thread(target=watch, args=(cancelled,), daemon=True)
+    if watching is not None:
+        watching.start()
+    try:
+        yield
+    except (grpc.RpcError, grpc.FutureCancelledError) as error:
+        if told.is_set():
+            raise DetectionCancelledError("the detection was called off; ask again for a result") from error
+        raise
+    except BaseException:
+        call.cancel()
+        raise
+    finally:
+        over.set()
+        if watching is not None:
+            watching.join()
 
 
 def _check_port(target: str) -> None:
