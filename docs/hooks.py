@@ -32,6 +32,7 @@ _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,}).*?^(?P=indent)(?P=fe
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<target>[^()\s]+)\)")
 _NOT_RUN = re.compile(r"^<!-- not run: (.+?) -->\n", flags=re.M)
 _MARK = re.compile(r"^<!--.*?-->\n", flags=re.M)
+_PICTURE = re.compile(r'(?P<link><a\b[^>]*>\s*)?<img\b[^>]*?\bsrc="(?P<src>[^"]+)"[^>]*>')
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -91,6 +92,11 @@ def site_path(name: str) -> str:
 def repository_path(site_name: str) -> str:
     """Return which file of the repository a file of the site is."""
     return site_name.removeprefix(PREFIX) if site_name.startswith(PREFIX) else "docs/" + site_name
+
+
+def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let a picture open in its own size: the column is narrower than most, and a telephone narrower still."""
+    return _PICTURE.sub(lambda found: found[0] if found["link"] else f'<a href="{found["src"]}">{found[0]}</a>', html)
 
 
 def on_page_context(context: dict[str, Any], *, page: Page, config: MkDocsConfig, nav: Any) -> dict[str, Any]:

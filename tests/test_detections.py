@@ -371,7 +371,9 @@ class TestLeastScore:
         assert [one.kind for one in found_on(threshold=0.3, least_score={"scratch": 0.6})].count("dent") == 2
         some = found_on(threshold=0.3, least_score={"scratch": 0.6})
         assert some.least_scores == (("scratch", 0.6), ("dent", 0.0))
-        assert "threshold 0.3, scores from 0.6, inspected" in some.summary
+        assert "threshold 0.3, scores from scratch 0.6, inspected" in some.summary
+        both = found_on(threshold=0.3, least_score={"scratch": 0.6, "dent": 0.2})
+        assert "scores from scratch 0.6, dent 0.2, inspected" in both.summary, "each score with its kind"
 
     def test_another_threshold_shows_all_that_it_outlines_unless_asked_otherwise(self) -> None:
         strict = found_on(least_score=0.8)

@@ -197,9 +197,9 @@ class Detections(Sequence[Defect]):
         # Rounded down: what is not complete must not be read as 100 %.
         percent = f"only {math.floor(1000 * self.coverage) / 10:g} % inspected"
         inspected = "inspected in full" if self.coverage >= 1 else percent
-        least = {value for _, value in self.least_scores if value}
-        scored = f", scores from {' / '.join(f'{value:g}' for value in sorted(least))}" if least else ""
-        return f"{found}, threshold {self._threshold_text()}{scored}, {inspected}"
+        least = dict(self.least_scores)
+        scored = f", scores from {_per_kind(least)}" if any(least.values()) else ""
+        return f"{found}, threshold {_per_kind(dict(self.thresholds))}{scored}, {inspected}"
 
     @property
     def polygons(self) -> list[Polygon]:
@@ -366,7 +366,7 @@ class Detections(Sequence[Defect]):
         """
         if path is not None:
             _check_picture_ending(Path(path))
-        texts = {"title": self.scan_name, "threshold": self._threshold_text()}
+        texts = {"title": self.scan_name, "threshold": _per_kind(dict(self.thresholds))}
         if self.scan is None:
             image = self._drawn(None, scale=scale, long_side_px=long_side_px, **texts)
         else:
@@ -404,11 +404,12 @@ class Detections(Sequence[Defect]):
         placed = shapely.transform(polygon, lambda xy: xy @ np.array([[a, d], [b, e]]) + (c, f))
         return shapely.orient_polygons(placed)
 
-    def _threshold_text(self) -> str:
-        threshold = self.threshold
-        if isinstance(threshold, float | int):
-            return f"{threshold:.3g}"
-        return ", ".join(f"{kind} {value:.3g}" for kind, value in threshold.items())
+
+def _per_kind(values: Mapping[str, float]) -> str:
+    """Write one figure where all kinds share it, else each with its kind; those of 0 ask for nothing."""
+    if len(set(values.values())) == 1:
+        return f"{next(iter(values.values())):.3g}"
+    return ", ".join(f"{kind} {value:.3g}" for kind, value in values.items() if value)
 
 
 def _check_picture_ending(path: Path) -> None:

@@ -155,6 +155,17 @@ def test_links_are_led_to_where_the_site_has_them(hooks: ModuleType) -> None:
     assert led("[a](https://example.org/serve.md)", "index.md") == "[a](https://example.org/serve.md)"
 
 
+def test_a_picture_opens_in_its_own_size_and_a_link_stays_what_it_is(hooks: ModuleType) -> None:
+    def shown(html: str) -> str:
+        return hooks.on_page_content(html, page=None, config=None, files=None)
+
+    assert (
+        shown('<p><img alt="a" src="../b.png" /></p>') == '<p><a href="../b.png"><img alt="a" src="../b.png" /></a></p>'
+    )
+    linked = '<a href="../web/"><img alt="a" src="b.png" /></a>'
+    assert shown(linked) == linked
+
+
 def test_figures_in_running_text_are_those_of_the_results() -> None:
     """Tables are made from the results; these sentences are written by hand."""
 

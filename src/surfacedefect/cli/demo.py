@@ -63,7 +63,10 @@ def _compare(found: Detections, truth: SyntheticTruth) -> bool:
 
     views = prepare_truth(truth.masks, ignore=truth.ignore).views
     counts = objects_from_polygons(found, views[TOGETHER], froc_thresholds=())
-    typer.echo(f"against the rendered truth: {counts.regions} true, {counts.found} found, {counts.false_alarms} false")
+    typer.echo(
+        f"against the rendered truth: {counts.found} of {counts.regions} damaged regions found (an outline may cover "
+        f"several), {counts.false_alarms} false alarms"
+    )
     good = counts.recall >= LEAST_FOUND and counts.false_alarms <= MOST_FALSE
     if not good:
         typer.echo(
