@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -289,3 +291,22 @@ def test_probabilities_that_do_not_fit_are_refused(values, origin):
 def test_an_empty_mask_is_refused():
     with pytest.raises(OptionError, match="no pixel inside"):
         measure_mask(np.zeros((5, 5), dtype=bool))
+
+
+def test_lines_are_measured_by_several_threads_at_once_in_a_new_process():
+    """scikit-image is loaded by whoever comes first; who came while it was loading once got half of it."""
+    program = (
+        "import threading, time\n"
+        "import numpy as np\n"
+        "from surfacedefect.measure import measure_mask\n"
+        "found = []\n"
+        "def one(late):\n"
+        "    time.sleep(late)\n"
+        "    found.append(measure_mask(np.ones((3, 60), bool)))\n"
+        "threads = [threading.Thread(target=one, args=(late / 50,)) for late in range(20)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "assert len(found) == 20, len(found)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr[-2000:]

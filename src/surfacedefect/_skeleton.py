@@ -27,10 +27,12 @@ class Skeleton:
     @classmethod
     def of(cls, mask: NDArray[np.bool_]) -> Self:
         from scipy import sparse
-        from skimage import morphology
+
+        # By its full name: a submodule that another thread is just loading comes half made out of `skimage`.
+        from skimage.morphology import skeletonize as thinned
 
         # Lee's method: Zhang's eats diagonal bars of an even width from their ends.
-        skeletonize: Any = morphology.skeletonize
+        skeletonize: Any = thinned
         rows, cols = np.nonzero(skeletonize(np.pad(mask, 1), method="lee"))
         points: Points = np.column_stack([cols, rows]).astype(np.float64) - 0.5
         start, end = _neighbours(rows, cols, width=mask.shape[1] + 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -343,3 +344,36 @@ def test_the_card_s_figures(inspected, tmp_path):
                 assert [row["data"] for row in rows[kind]["others"]] == [other.data for other in others]
         assert json.dumps(rows, allow_nan=False)
     assert inspected[0].card_row(0.5, name=NAME) is None  # of the fake nothing was measured
+
+
+def test_a_scan_that_is_replaced_while_it_is_inspected_gets_no_result_of_another(own, monkeypatch):
+    asked = own._jobs._asked
+    before = own._shelf.result(NAME, own.folder / NAME).token
+
+    def replaced(job):
+        found = asked(job)
+        save(job.path, panel(seed=7))
+        return found
+
+    monkeypatch.setattr(own._jobs, "_asked", replaced)
+    save(own.folder / "copy.png", panel())
+    own.run(NAME)
+    wait(own, NAME)
+    entry = own.scan(NAME)
+    assert entry.state == "failed" and "was replaced" in entry.error
+    assert not own.info(NAME).has_map
+    assert own._shelf.result("copy.png", own.folder / "copy.png").token == before
+
+
+def test_notes_that_are_deleted_while_it_is_inspected_are_made_again(own, monkeypatch):
+    asked = own._jobs._asked
+
+    def deleted(job):
+        found = asked(job)
+        shutil.rmtree(own.folder / ".surfacedefect")
+        return found
+
+    monkeypatch.setattr(own._jobs, "_asked", deleted)
+    own.run(NAME)
+    wait(own, NAME)
+    assert own.scan(NAME).state == "inspected" and own.info(NAME).has_map

@@ -153,6 +153,22 @@ def test_a_threshold_out_of_range_is_refused(client, threshold):
         assert client.get(path, query_string={"scan": "door.jpg", "threshold": threshold}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("action", "given", "word"),
+    [
+        ("note", {"note": "y" * 4001}, "4,001 letters"),
+        ("note", {"note": ["a"]}, "no text"),
+        ("reviewed", {"reviewed": "false"}, "true or false"),
+        ("undo", {"version": 0.5}, "whole number"),
+    ],
+)
+def test_nothing_is_cut_off_or_taken_for_something_else(client, workspace, action, given, word):
+    before = workspace.review("door.jpg")
+    answer = client.post(f"/api/review/{action}", json={"scan": "door.jpg", "version": before.version, **given})
+    assert answer.status_code == 400 and word in answer.json["error"]
+    assert workspace.review("door.jpg") == before
+
+
 def test_an_old_version_is_told_whose_the_new_one_is(client, workspace):
     outline = workspace.found("door.jpg")[0].id
     version = workspace.review("door.jpg").version

@@ -349,3 +349,43 @@ def test_decisions_need_no_inspection(tmp_path):
         decide(workspace, "", "add", kind="dent", polygon=BOX)
         (added,) = workspace.found(NAME)
         assert added.score is None and added.area_px == 1600 and added.area_mm2 is None
+
+
+FOUND = [[10, 10], [50, 10], [50, 50], [10, 10]]
+EVENT = {"outline": "dent-1-1", "action": "accept", "kind": "dent", "found_kind": "dent", "found": FOUND}
+
+
+def write_events(workspace, *events, **more):
+    empty = reviewing._record(reviewing.Sheet())
+    sidecar(workspace).write_text(json.dumps({**empty, "version": 1, "events": events, "done": len(events), **more}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"found": None},
+        {"found": [[5, 5]] * 4},
+        {"found": [[5, 5], [50, 50], [5, 5], [5, 5]]},
+        {"found": [[0, 0], [1e12, 0], [1e12, 1e12], [0, 0]]},
+        {"action": "redraw"},
+        {"who": "\ud800"},
+    ],
+)
+def test_a_decision_that_nothing_can_be_made_of_is_damage(own, changes):
+    event = {name: value for name, value in {**EVENT, **changes}.items() if value is not None}
+    write_events(own, event)
+    assert "damaged" in own.review(NAME).warning
+    assert own.found(NAME) and own.export(NAME, "html").data
+
+
+def test_what_a_hand_drew_far_beyond_the_scan_is_not_measured(own):
+    write_events(own, {**EVENT, "found": [[-9e6, 20], [9e6, 20], [9e6, 60], [-9e6, 60], [-9e6, 20]]})
+    assert by_id(own)["dent-1-1"].area_px == 700 * 40
+    write_events(own, {**EVENT, "found": [[8e6, 20], [9e6, 20], [9e6, 60], [8e6, 20]]}, version=2)
+    assert "dent-1-1" not in by_id(own) and own.export(NAME, "csv").data
+
+
+def test_an_added_outline_with_an_endless_number_does_not_stop_the_next(own):
+    added = {"outline": "added-" + "9" * 5000, "action": "add", "kind": "dent", "polygon": FOUND}
+    write_events(own, added)
+    assert len(decide(own, "", "add", kind="dent", polygon=BOX).decisions) == 2

@@ -127,6 +127,21 @@ def test_the_list(workspace, outside):
         workspace.scan("car 7/hood.png")
 
 
+def test_a_file_whose_name_turns_the_direction_shows_what_it_is(workspace):
+    name = "\u202egpj.\nexe.png"
+    save(workspace.folder / name, panel(), format="PNG")
+    assert workspace.scan(name).shown == "\\u202egpj.\\nexe.png"
+
+
+def test_tiles_that_fail_in_a_way_nobody_foresaw_are_told(workspace, monkeypatch):
+    save(workspace.folder / "door.png", panel())
+    monkeypatch.setattr(workspace._shelf, "picture", lambda *_: 1 / 0)
+    workspace._shelf._preparing["door.png"] = None
+    workspace._shelf._prepare("door.png", workspace.folder / "door.png")
+    with pytest.raises(ZeroDivisionError):
+        workspace.prepare("door.png")
+
+
 def test_a_folder_that_is_none(tmp_path):
     for folder in (tmp_path / "missing", save(tmp_path / "file.png", panel())):
         with pytest.raises(WebError, match="is no folder"):

@@ -270,10 +270,10 @@ def _view(mask: Mask, *, others: Mask, kind: str, rules: Protocol, line: NDArray
 def _centre_line(labels: NDArray[np.int32]) -> NDArray[np.int64]:
     """Rows and cols of the skeletons of all regions, each made in its own box: thinning walks all pixels many times."""
     from scipy import ndimage
-    from skimage import morphology
+    from skimage.morphology import skeletonize as thinned  # by its full name: see `_skeleton.py`
 
     # Lee's method, as lengths are measured: Zhang's eats diagonal bars of an even width from their ends.
-    skeletonize: Any = morphology.skeletonize
+    skeletonize: Any = thinned
     found = [np.empty((0, 2), np.int64)]
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         thin = skeletonize(labels[box] == number, method="lee")

@@ -14,6 +14,7 @@ from surfacedefect.web.values import ACTIONS, Decision
 MAX_BODY_BYTES = 2**20
 MAX_NAME = 1024
 MAX_CORNERS = 5000
+MAX_NOTE = 4000
 
 
 def body() -> Mapping[str, Any]:
@@ -62,6 +63,32 @@ def number(
     if not least <= found <= most or math.isinf(found):
         raise WebError(f"'{name}' is '{str(value)[:40]}'; expected a number from {least:g} to {most:g}")
     return found
+
+
+def whole(given: Mapping[str, Any], name: str) -> int:
+    """Return a whole number from 0 on, which must be there."""
+    found = number(given, name, least=0, needed=True) or 0.0
+    if found != int(found):
+        raise WebError(f"'{name}' is '{found:g}'; expected a whole number")
+    return int(found)
+
+
+def flag(given: Mapping[str, Any], name: str) -> bool:
+    """Return true or false, which must be there."""
+    value = given.get(name)
+    if not isinstance(value, bool):
+        raise WebError(f"'{name}' is '{str(value)[:40]}'; expected true or false")
+    return value
+
+
+def note(given: Mapping[str, Any]) -> str:
+    """Return a note; a longer one is refused, as what is cut off would be lost unseen."""
+    value = given.get("note")
+    if not isinstance(value, str):
+        raise WebError("'note' is no text")
+    if len(value) > MAX_NOTE:
+        raise WebError(f"the note has {len(value):,} letters; expected at most {MAX_NOTE:,}")
+    return value
 
 
 def decision(given: Mapping[str, Any]) -> Decision:

@@ -20,14 +20,13 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from surfacedefect._files import without_nan
 from surfacedefect.errors import ScanError, StaleReviewError, SurfaceDefectError, WebError
-from surfacedefect.web._bodies import body, decision, number, text
+from surfacedefect.web._bodies import body, decision, flag, note, number, text, whole
 from surfacedefect.web._turns import Turns
 
 if TYPE_CHECKING:
     from surfacedefect.web.workspace import Workspace
 
 _KEEP = "private, max-age=86400, immutable"
-MAX_NOTE = 4000
 
 
 def make_routes(workspace: Workspace, *, max_upload_bytes: int) -> Blueprint:
@@ -133,7 +132,7 @@ def _add_writes(routes: Blueprint, workspace: Workspace) -> None:
     @routes.post("/api/review/<action>")
     def review(action: str) -> Response:
         given = body()
-        name, version = text(given, "scan"), int(number(given, "version", least=0, needed=True) or 0)
+        name, version = text(given, "scan"), whole(given, "version")
         if action == "decide":
             made = workspace.decide(name, decision(given), version=version)
         elif action in ("undo", "redo"):
@@ -141,9 +140,9 @@ def _add_writes(routes: Blueprint, workspace: Workspace) -> None:
         elif action == "threshold":
             made = workspace.set_threshold(name, number(given, "threshold", least=0, most=1), version=version)
         elif action == "reviewed":
-            made = workspace.set_reviewed(name, bool(given.get("reviewed")), version=version)
+            made = workspace.set_reviewed(name, flag(given, "reviewed"), version=version)
         elif action == "note":
-            made = workspace.set_note(name, str(given.get("note") or "")[:MAX_NOTE], version=version)
+            made = workspace.set_note(name, note(given), version=version)
         else:
             known = "decide, undo, redo, threshold, reviewed or note"
             raise WebError(f"'{action[:40]}' is nothing that can be done to a review; expected {known}")

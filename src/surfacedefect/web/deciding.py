@@ -12,6 +12,7 @@ from surfacedefect.web.shelf import Shelf
 from surfacedefect.web.values import ACTIONS, Decision, Outline, Review, Verdict
 
 _MOST_KIND_LETTERS = 40
+_MOST_ID_LETTERS = 40
 
 
 class Desk:
@@ -33,7 +34,8 @@ class Desk:
         result = self._shelf.result(name, path)
         found = None if result is None else result.at(threshold)
         pm = None if result is None else result.map
-        return merging.merged(found, held.decisions, pm=pm, mm_per_px=None if pm else self._mm_per_px)
+        size = (pm.width, pm.height) if pm else self._shelf.size(name, path) if held.decisions else None
+        return merging.merged(found, held.decisions, size=size, pm=pm, mm_per_px=None if pm else self._mm_per_px)
 
     def event(self, name: str, path: Path, decision: Decision, held: Review) -> Event:
         """Return what is to be kept of a decision.
@@ -106,4 +108,8 @@ def _checked_kind(kind: str) -> str:
 
 
 def _is_added(verdict: Verdict) -> bool:
-    return verdict.outline.startswith("added-") and verdict.outline[6:].isdecimal()
+    return (
+        verdict.outline.startswith("added-")
+        and verdict.outline[6:].isdecimal()
+        and len(verdict.outline) < _MOST_ID_LETTERS
+    )

@@ -221,6 +221,8 @@ class Jobs:
             if now is not None and now != before:  # another process did it meanwhile
                 return int(now["defects"])
             found = self._asked(job)
+            if self._kept.key_of(job.name, job.path) != key:  # what was found may be of either
+                raise WebError(f"{job.name}: was replaced while it was inspected; inspect it again")
             job.say("keeps the result")
             when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             results.save(found, place, when=when)

@@ -37,10 +37,18 @@ class Merged:
 
 
 def merged(
-    found: Found | None, verdicts: Sequence[Verdict], *, pm: ProbabilityMap | None, mm_per_px: float | None
+    found: Found | None,
+    verdicts: Sequence[Verdict],
+    *,
+    size: tuple[int, int] | None,
+    pm: ProbabilityMap | None,
+    mm_per_px: float | None,
 ) -> Merged:
-    """Merge; score from high to low, those without one last, then kind, top and left."""
-    shapes = [_Decided.of(verdict) for verdict in verdicts]
+    """Merge; score from high to low, those without one last, then kind, top and left.
+
+    What lies outside of the scan, `size` in px, is left out: a file changed by hand would be measured for hours.
+    """
+    shapes = [one for one in (_Decided.of(verdict, size) for verdict in verdicts) if one.polygon.area > 0]
     held = _held_for(found, shapes)
     outlines: list[Outline] = []
     decided_as: dict[str, str] = {}
@@ -109,10 +117,10 @@ class _Decided:
     place: shapely.Geometry
 
     @classmethod
-    def of(cls, verdict: Verdict) -> _Decided:
+    def of(cls, verdict: Verdict, size: tuple[int, int] | None) -> _Decided:
         seen = shapely.Polygon(verdict.found, verdict.found_holes) if verdict.found else None
         drawn = shapely.Polygon(verdict.polygon) if verdict.polygon else None
-        seen, drawn = _valid(seen), _valid(drawn)
+        seen, drawn = _within(_valid(seen), size), _within(_valid(drawn), size)
         place = shapely.union_all([part for part in (seen, drawn) if part is not None])
         return cls(verdict, drawn or seen or shapely.Polygon(), place)
 
@@ -121,7 +129,21 @@ def _valid(polygon: shapely.Polygon | None) -> shapely.Polygon | None:
     """Return a polygon that can be worked with: somebody may have written the file by hand."""
     if polygon is None or polygon.is_valid:
         return polygon
-    parts = [p for p in shapely.get_parts(shapely.make_valid(polygon)) if isinstance(p, shapely.Polygon)]
+    return _largest(shapely.make_valid(polygon))
+
+
+def _within(polygon: shapely.Polygon | None, size: tuple[int, int] | None) -> shapely.Polygon | None:
+    """Return what lies on the scan; almost always all of it."""
+    if polygon is None or polygon.is_empty or size is None:
+        return polygon
+    left, top, right, bottom = polygon.bounds
+    if left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1]:
+        return polygon
+    return _largest(shapely.clip_by_rect(polygon, 0, 0, *size))
+
+
+def _largest(geometry: shapely.Geometry) -> shapely.Polygon | None:
+    parts = [part for part in shapely.get_parts(geometry) if isinstance(part, shapely.Polygon) and part.area > 0]
     return max(parts, key=lambda part: part.area, default=None)
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import shapely
 
 from surfacedefect._files import write_json
 from surfacedefect._words import shortened
@@ -25,6 +27,7 @@ FORMAT = "surfacedefect-review"
 FORMAT_VERSION = 1
 _MOST_BYTES = 256 * 2**20
 _MOST_NOTE_LETTERS = 10_000
+_FURTHEST_PX = 1e7
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,11 +364,12 @@ def _sheet_of(record: Any) -> Sheet:
     try:
         _expect(isinstance(record, dict) and record["format"] == FORMAT and record["format_version"] == FORMAT_VERSION)
         _expect(all(type(record[name]) is int and record[name] >= 0 for name in ("version", "done")))
-        _expect(isinstance(record["note"], str) and isinstance(record["reviewed"], bool))
-        _expect(all(record[name] is None or isinstance(record[name], str) for name in ("who", "when")))
+        _expect(_is_text(record["note"]) and isinstance(record["reviewed"], bool))
+        _expect(all(record[name] is None or _is_text(record[name]) for name in ("who", "when")))
         _expect(record["threshold"] is None or 0 < _number(record["threshold"]) <= 1)
         _expect(isinstance(record["scan"], dict) and isinstance(record["events"], list))
         events = tuple(_event_of(entry) for entry in record["events"])
+        _expect(_have_places(events))
         _expect(record["done"] <= len(events))
         return Sheet(
             events=events,
@@ -379,7 +383,7 @@ def _event_of(entry: Mapping[str, Any]) -> Event:
     known: dict[str, Any] = {name: entry[name] for name in Event.__slots__ if name in entry}
     _expect(known["action"] in ACTIONS)
     for name in ("outline", "kind", "found_kind", "who", "when"):
-        _expect(isinstance(known.get(name, ""), str))
+        _expect(_is_text(known.get(name, "")))
     _expect(bool(known["outline"]) and bool(known["kind"]))
     for name in ("found", "polygon"):
         if name in known:
@@ -388,18 +392,35 @@ def _event_of(entry: Mapping[str, Any]) -> Event:
         known["found_holes"] = tuple(tuple(_points(hole)) for hole in known["found_holes"])
     for name in ("score", "threshold"):
         _expect(name not in known or 0 <= _number(known[name]) <= 1)
-    _expect(
-        bool(known.get("found"))
-        or bool(known.get("polygon"))
-        or known["action"] in ("clear", "remove", "accept", "reject", "kind")
-    )
+    _expect(bool(known.get("polygon")) or known["action"] not in ("redraw", "add"))
     return Event(**known)
 
 
-def _points(ring: Any) -> Iterator[tuple[float, float]]:
+def _is_text(value: Any) -> bool:
+    """Whether a value is a text that can be written to a file: JSON may spell half letters, which cannot."""
+    return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()
+
+
+def _have_places(events: tuple[Event, ...]) -> bool:
+    """Say whether each decision has an outline, its own or that of an earlier one: without, nothing can be shown."""
+    found: dict[str, bool] = {}  # by outline, whether the model found it
+    for event in events:
+        if event.found or event.polygon:
+            found.setdefault(event.outline, event.found_kind is not None)
+        elif event.action not in ("clear", "remove") and event.outline not in found:
+            return False
+        if event.action == "remove" or (event.action == "clear" and found.get(event.outline, True)):
+            found.pop(event.outline, None)
+    return True
+
+
+def _points(ring: Any) -> list[tuple[float, float]]:
     _expect(isinstance(ring, list) and len(ring) >= 4)
-    for x, y in ring:
-        yield _number(x), _number(y)
+    points = [(_number(x), _number(y)) for x, y in ring]
+    _expect(all(abs(value) < _FURTHEST_PX for point in points for value in point))
+    drawn = shapely.Polygon(points)
+    _expect(drawn.area > 0 or shapely.make_valid(drawn).area > 0)  # one that crosses itself may add up to nothing
+    return points
 
 
 def _number(value: Any) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from surfacedefect.errors import ScanError, SurfaceDefectError, WebError
+from surfacedefect.errors import ScanError, WebError
 from surfacedefect.web import pictures, pyramid, results, thumbnails, tiles
 from surfacedefect.web.folder import Folder
 from surfacedefect.web.kept import Kept
@@ -110,7 +110,7 @@ class Shelf:
         error: Exception | None = None
         try:
             self.picture(name, path)
-        except SurfaceDefectError as failure:
+        except Exception as failure:  # whatever it is, the page must not wait for ever
             error = failure
         with self._lock:
             if error is None:

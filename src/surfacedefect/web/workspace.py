@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from surfacedefect._files import without_nan
-from surfacedefect._words import shortened
+from surfacedefect._words import shortened, visible
 from surfacedefect.card import OperatingPoint, read_card
 from surfacedefect.errors import ModelError, SurfaceDefectError, WebError
 from surfacedefect.runtimes import find_weights
@@ -179,7 +179,7 @@ class Workspace:
             error=error,
             defects=facts.get("defects"),
             modified=modified,
-            shown=shown if isinstance(shown, str) and shown else name,
+            shown=shown if isinstance(shown, str) and shown else visible(name),
         )
 
     def _is_reviewed(self, name: str, path: Path) -> bool:
