@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from web_runs import options, panel, save
 
-from surfacedefect.errors import OutputError, ScanError, ScanTooLargeError, WebError
+from surfacedefect.errors import OptionError, OutputError, ScanError, ScanTooLargeError, WebError
 from surfacedefect.web import folder as folders
 from surfacedefect.web.folder import Folder, safe_name, shown_name
-from surfacedefect.web.workspace import Decision, Workspace
+from surfacedefect.web.workspace import Decision, WebOptions, Workspace
 
 
 def png(height=40, width=60, **more):
@@ -304,3 +304,23 @@ def test_a_folder_that_cannot_be_written_can_be_looked_at(own):
         assert own.found("door.png")
     finally:
         own.folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), 0, -0.1, "wide"])
+def test_a_scale_that_is_none_is_refused_before_the_page_opens(wrong):
+    with pytest.raises(OptionError, match="mm_per_px"):
+        WebOptions(mm_per_px=wrong)
+
+
+def test_a_kind_that_a_spreadsheet_would_reckon_with_is_refused(own):
+    found = own.found("door.png")[0].id
+    with pytest.raises(WebError, match="expected a short name"):
+        own.decide("door.png", Decision(found, "kind", kind="=1+1"), version=0)
+
+
+def test_a_review_that_is_a_link_is_not_followed(own, tmp_path):
+    (tmp_path / "elsewhere.json").write_text("{}")
+    (own.folder / "door.png.review.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(WebError, match="is a link"):
+        own.review("door.png")
+    assert (tmp_path / "elsewhere.json").read_text() == "{}"

@@ -102,7 +102,8 @@ class Desk:
 
 def _checked_kind(kind: str) -> str:
     text = str(kind).strip()
-    if not text or len(text) > _MOST_KIND_LETTERS or not text.isprintable() or "," in text:
+    if not text or len(text) > _MOST_KIND_LETTERS or not text.isprintable() or "," in text or text[0] in "=+-@":
+        # A spreadsheet takes what begins like this for a formula.
         raise WebError(f"the kind is {shortened(repr(kind), most=60)}; expected a short name, such as 'scratch'")
     return text
 

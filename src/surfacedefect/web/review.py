@@ -208,6 +208,10 @@ class Reviews:
 
     def _sheet(self, sidecar: Path, *, fresh: bool = False) -> Sheet:
         try:
+            if sidecar.is_symlink():
+                raise WebError(
+                    f"'{sidecar.name}' is a link, which may lead out of the folder; put the file itself there"
+                )
             found = sidecar.stat()
         except FileNotFoundError:
             return Sheet()

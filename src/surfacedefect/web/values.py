@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from surfacedefect.options import DetectOptions
+
 LAYERS = ("scan", "damage", "coverage")
 STATES = ("new", "running", "inspected", "reviewed", "failed")
 ACTIONS = ("accept", "reject", "clear", "kind", "redraw", "add", "remove")
@@ -48,6 +50,10 @@ class WebOptions:
     max_pixels: int = 250_000_000
     max_tiled_pixels: int = 4_000_000_000
     program: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what every inspection would refuse later."""
+        DetectOptions(mm_per_px=self.mm_per_px, threads=self.threads)
 
 
 @dataclass(frozen=True, slots=True)
