@@ -293,6 +293,7 @@ def test_a_scan_that_is_replaced_is_another_one(own):
     assert not own.info("door.png").has_map and own.found("door.png") == []
     assert own.tile("door.png", "scan", 1, 0, 0).data != before.data
     own.set_note("door.png", "still the same?", version=1)
+    assert not own.review("door.png").reviewed
     assert "another picture of this name" in own.review("door.png").warning
 
 
@@ -324,3 +325,14 @@ def test_a_review_that_is_a_link_is_not_followed(own, tmp_path):
     with pytest.raises(WebError, match="is a link"):
         own.review("door.png")
     assert (tmp_path / "elsewhere.json").read_text() == "{}"
+
+
+def test_another_picture_under_a_reviewed_name_is_not_reviewed(own):
+    own.found("door.png")
+    assert own.set_reviewed("door.png", True, version=0).reviewed and own.scan("door.png").state == "reviewed"
+    save(own.folder / "door.png", panel(400, 500, seed=3))
+    assert own.scan("door.png").state == "new", "before anybody opens it"
+    assert own.info("door.png").width == 500 and own.tile("door.png", "scan", 0, 0, 0).data
+    assert own.scan("door.png").state != "reviewed" and not own.review("door.png").reviewed
+    again = own.set_reviewed("door.png", True, version=own.review("door.png").version)
+    assert again.reviewed and own.scan("door.png").state == "reviewed"

@@ -25,6 +25,9 @@ from surfacedefect.web.values import ACTIONS, Points, Review, Verdict
 SUFFIX = ".review.json"
 FORMAT = "surfacedefect-review"
 FORMAT_VERSION = 1
+REVIEWED_CONTENT = "reviewed_content"
+"""Digest of the picture that was marked as reviewed: another one under its name is not reviewed."""
+
 _MOST_BYTES = 256 * 2**20
 _MOST_NOTE_LETTERS = 10_000
 _FURTHEST_PX = 1e7
@@ -71,14 +74,15 @@ class Sheet:
     events: tuple[Event, ...] = ()
     done: int = 0
 
-    def review(self, warning: str | None = None) -> Review:
-        """Return what holds."""
+    def review(self, warning: str | None = None, *, content: object = None) -> Review:
+        """Return what holds for a picture, by its digest; of an unknown one (None) it is taken to be the same."""
+        same = content is None or (self.scan.get(REVIEWED_CONTENT) or content) == content
         return Review(
             version=self.version,
             decisions=tuple(verdicts(self.events[: self.done]).values()),
             threshold=self.threshold,
             note=self.note,
-            reviewed=self.reviewed,
+            reviewed=self.reviewed and same,
             who=self.who,
             when=self.when,
             can_undo=self.done > 0,
@@ -167,7 +171,7 @@ class Reviews:
         except _DamagedError:
             with self._kept.locked(name):
                 sheet = self._sheet_or_aside(sidecar)
-        return sheet.review(_warning(sidecar, sheet, content))
+        return sheet.review(_warning(sidecar, sheet, content), content=content)
 
     def save(
         self, name: str, path: Path, change: Callable[[Sheet], Sheet], *, version: int, scan: Mapping[str, Any]
@@ -190,17 +194,19 @@ class Reviews:
         WebError, OutputError
             See `read`; or the file cannot be written.
         """
-        sidecar = sidecar_of(path)
+        sidecar, content = sidecar_of(path), scan.get("content")
         with self._kept.locked(name):
             now = self._sheet_or_aside(sidecar)
             if now.version != version:
-                raise _stale(name, now, version, warning=_warning(sidecar, now, scan.get("content")))
-            noted = {**now.scan, **scan}
+                held = now.review(_warning(sidecar, now, content), content=content)
+                raise _stale(name, held, version)
+            changed = change(now)
+            noted = {**changed.scan, **scan}
             if now.events and "content" in now.scan:  # what the decisions were made on
                 noted["content"] = now.scan["content"]
-            sheet = replace(change(now), version=now.version + 1, who=self._who, when=_now(), scan=noted)
+            sheet = replace(changed, version=now.version + 1, who=self._who, when=_now(), scan=noted)
             write_json(sidecar, _record(sheet))
-        return sheet.review(_warning(sidecar, sheet, scan.get("content")))
+        return sheet.review(_warning(sidecar, sheet, content), content=content)
 
     def event(self, **values: Any) -> Event:
         """Make a decision of this person, now."""
@@ -332,12 +338,12 @@ def _warning(sidecar: Path, sheet: Sheet, content: object) -> str | None:
     return "; ".join(warnings) or None
 
 
-def _stale(name: str, now: Sheet, version: int, *, warning: str | None) -> StaleReviewError:
+def _stale(name: str, now: Review, version: int) -> StaleReviewError:
     by = f"by {now.who or 'somebody'}" + (f" at {now.when}" if now.when else "")
     return StaleReviewError(
         f"'{shortened(name)}' was changed meanwhile {by} (version {now.version}, yours is {version}); nothing was "
         "overwritten: look at it and decide again",
-        review=now.review(warning),
+        review=now,
     )
 
 

@@ -167,7 +167,7 @@ class Workspace:
             state, error = "running", None
         elif error:
             state = "failed"
-        elif self._is_reviewed(name, path):
+        elif (known or not record.get("stamp")) and self._is_reviewed(name, path):
             state = "reviewed"
         shown = record.get("shown")
         return ScanEntry(
@@ -184,7 +184,7 @@ class Workspace:
 
     def _is_reviewed(self, name: str, path: Path) -> bool:
         try:
-            return self._reviews.read(name, path).reviewed
+            return self._reviews.read(name, path, content=self._kept.known_key(name, path)).reviewed
         except SurfaceDefectError:
             return False
 
@@ -370,7 +370,13 @@ class Workspace:
 
     def set_reviewed(self, name: str, reviewed: bool, *, version: int) -> Review:
         """Say whether a person is done with a scan."""
-        return self._save(name, self._folder.path(name), lambda sheet: replace(sheet, reviewed=bool(reviewed)), version)
+        path = self._folder.path(name)
+        of = {reviewing.REVIEWED_CONTENT: self._kept.known_key(name, path)}
+
+        def change(sheet: reviewing.Sheet) -> reviewing.Sheet:
+            return replace(sheet, reviewed=bool(reviewed), scan={**sheet.scan, **of})
+
+        return self._save(name, path, change, version)
 
     def set_note(self, name: str, note: str, *, version: int) -> Review:
         """Keep a free text."""
