@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = ("cpu", "geo", "data")
-TESTING = ("pytest>=8.2", "hypothesis>=6.100", "sybil>=9", "jsonschema>=4.20", "pycocotools>=2.0.8", "pillow")
+TESTING = ("pytest>=9", "hypothesis>=6.100", "sybil>=9", "jsonschema>=4.20", "pycocotools>=2.0.8", "pillow")
 # Not: what needs other extras, what speaks to servers of test packages, and what builds or reads the repository itself.
 TESTS = ("tests/test_*.py", "tests/annotations", "tests/datasets", "tests/evaluation", "tests/cli", "tests/runtimes")
 LEFT_OUT = ("tests/test_package.py", "tests/test_docs.py", "tests/test_benchmarks.py", "tests/datasets/test_webdav.py")
