@@ -23,9 +23,9 @@ import numpy as np
 from common import ROOT, write_result
 from PIL import Image
 
+from surfacedefect.web import WebOptions, Workspace
 from surfacedefect.web.app import make_app
 from surfacedefect.web.serve import serving
-from surfacedefect.web.workspace import WebOptions, Workspace
 
 TESTS = ROOT / "tests"
 WIDTH, HEIGHT, POLYGONS = 4096, 3000, 500

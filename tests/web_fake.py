@@ -18,8 +18,7 @@ from shapely.geometry import Polygon, shape
 
 from surfacedefect.errors import ScanError, StaleReviewError, WebError
 from surfacedefect.synthetic import preset, render_scan
-from surfacedefect.web.workspace import (
-    PALETTES,
+from surfacedefect.web import (
     Decision,
     Export,
     JobProgress,
@@ -31,6 +30,7 @@ from surfacedefect.web.workspace import (
     Tile,
     Verdict,
 )
+from surfacedefect.web.values import PALETTES
 
 KINDS = ("scratch", "dent")
 VERDICT_OF = {"accept": "accepted", "reject": "rejected", "kind": "changed", "redraw": "redrawn", "add": "added"}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from surfacedefect.web.workspace import WebOptions, Workspace
+from surfacedefect.web import WebOptions, Workspace
 
 SERVER = Path(__file__).with_name("web_server.py")
 

@@ -19,9 +19,9 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from surfacedefect.synthetic import preset, render_scan
+from surfacedefect.web import Decision, WebOptions, Workspace
 from surfacedefect.web.app import make_app
 from surfacedefect.web.serve import serving
-from surfacedefect.web.workspace import Decision, WebOptions, Workspace
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"

@@ -16,7 +16,7 @@ pytest.importorskip("dash_leaflet", reason="needs the extra [web]")
 from web_browser import ARGUMENTS, executable
 from web_runs import inspect, options, panel, save
 
-from surfacedefect.web.workspace import Workspace
+from surfacedefect.web import Workspace
 
 NAME = "door.png"
 

@@ -14,7 +14,8 @@ from web_runs import panel, save
 
 from surfacedefect.annotations import read_annotations
 from surfacedefect.errors import WebError
-from surfacedefect.web.workspace import EXPORTS, Decision
+from surfacedefect.web import Decision
+from surfacedefect.web.values import EXPORTS
 
 NAME = "door.png"
 BOX = ((300.0, 20.0), (340.0, 20.0), (340.0, 60.0), (300.0, 60.0))

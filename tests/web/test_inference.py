@@ -22,7 +22,7 @@ from web_runs import SERVER, inspect, options, panel, save, wait
 import surfacedefect as sd
 from surfacedefect import FunctionPredictor
 from surfacedefect.errors import OptionError
-from surfacedefect.web.workspace import WebOptions, Workspace
+from surfacedefect.web import WebOptions, Workspace
 
 NAME = "door.png"
 SLOW = 0.05

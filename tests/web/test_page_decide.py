@@ -9,7 +9,7 @@ from shapely.geometry import Polygon
 from web_browser import Watched, watched
 from web_fake import FakeWorkspace, rendered
 
-from surfacedefect.web.workspace import Decision, Review
+from surfacedefect.web import Decision, Review
 
 NAME = "door.jpg"
 

@@ -20,9 +20,9 @@ from web_runs import SERVER, options, panel, save
 from web_server import CARD, graded
 
 import surfacedefect as sd
+from surfacedefect.web import Workspace
 from surfacedefect.web.app import make_app
 from surfacedefect.web.serve import serving
-from surfacedefect.web.workspace import Workspace
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from web_runs import options
 
 from surfacedefect.errors import OutputError, StaleReviewError, WebError
+from surfacedefect.web import Decision, Workspace
 from surfacedefect.web import review as reviewing
 from surfacedefect.web.kept import Kept
-from surfacedefect.web.workspace import Decision, Workspace
 
 NAME = "door.png"
 BOX = ((300.0, 20.0), (340.0, 20.0), (340.0, 60.0), (300.0, 60.0))

@@ -14,8 +14,8 @@ from web_runs import panel, save
 
 import surfacedefect as sd
 from surfacedefect.errors import OutputError, ScanError, WebError
-from surfacedefect.web import pictures, pyramid
-from surfacedefect.web.workspace import PALETTES, Workspace
+from surfacedefect.web import Workspace, pictures, pyramid
+from surfacedefect.web.values import PALETTES
 
 LIMITS = {"max_pixels": 10**8, "max_tiled_pixels": 10**9}
 

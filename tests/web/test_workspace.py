@@ -15,9 +15,9 @@ from PIL import Image
 from web_runs import options, panel, save
 
 from surfacedefect.errors import OptionError, OutputError, ScanError, ScanTooLargeError, WebError
+from surfacedefect.web import Decision, WebOptions, Workspace
 from surfacedefect.web import folder as folders
 from surfacedefect.web.folder import Folder, safe_name, shown_name
-from surfacedefect.web.workspace import Decision, WebOptions, Workspace
 
 
 def png(height=40, width=60, **more):

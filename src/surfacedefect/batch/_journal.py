@@ -8,20 +8,16 @@ set of options, as its files in the destination can be those of one only.
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from surfacedefect._words import shortened
+from surfacedefect._sqlite import SqliteJournal
 from surfacedefect.batch.jobs import Job, Result, bucket_of
 from surfacedefect.errors import BatchError
 
-_LAYOUT_VERSION = 2
 _PAGE = 2000
 _TABLES = """
 CREATE TABLE IF NOT EXISTS scans (
@@ -63,31 +59,21 @@ class Known:
     run: int
 
 
-class Journal:
+class Journal(SqliteJournal):
     """The state of one destination; safe for many threads."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self._lock, self._path, self.run = threading.Lock(), path, 0
-        with _own_errors(path):
-            address = f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path)
-            self._database = sqlite3.connect(address, uri=read_only, check_same_thread=False, isolation_level=None)
-            version = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if not read_only and version in (0, _LAYOUT_VERSION):
-                for line in ("journal_mode=WAL", "synchronous=NORMAL", "temp_store=FILE"):
-                    self._database.execute(f"PRAGMA {line}")
-                self._database.executescript(_TABLES)
-                self._database.execute(f"PRAGMA user_version={_LAYOUT_VERSION}")
-        if version != _LAYOUT_VERSION and (read_only or version):
-            self.close()
-            raise BatchError(
-                f"the journal '{shortened(path)}' has layout {version}, expected {_LAYOUT_VERSION}; "
-                "use the version of this library that wrote it, or another destination"
-            )
+    layout_version = 2
+    tables = _TABLES
+    error = BatchError
+    written_by = "a batch"
+    when_damaged = (
+        "then run the same again; where it is damaged, remove it: the next run takes over what the table says"
+    )
+    when_newer = ", or another destination"
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._database.close()
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.run = 0
+        super().__init__(path, read_only=read_only)
 
     def begin_run(self) -> None:
         """Give this run its number: clocks go back, so that times do not say what belongs to which run."""
@@ -112,12 +98,11 @@ class Journal:
             bucket_of(job), sum(counts.values()), found.get("longest_scratch_px"), found.get("coverage"),
             result.seconds, int(computed), time.time(), self.run, job.stem, json.dumps(found),
         )  # fmt: skip
-        with self._lock, _own_errors(self._path), self._database:
-            self._database.execute("BEGIN")
+        with self._transaction() as database:
             # A car that the list now calls otherwise is in another partition: the old one holds the row still.
-            self._database.execute("INSERT OR IGNORE INTO stale SELECT bucket FROM scans WHERE name = ?", (job.name,))
-            self._database.execute(_RECORD, values)
-            self._database.execute("INSERT OR IGNORE INTO stale VALUES (?)", (bucket_of(job),))
+            database.execute("INSERT OR IGNORE INTO stale SELECT bucket FROM scans WHERE name = ?", (job.name,))
+            database.execute(_RECORD, values)
+            database.execute("INSERT OR IGNORE INTO stale VALUES (?)", (bucket_of(job),))
 
     def seen_again(self, result: Result) -> None:
         """Record the version at the source of a picture that is the same, so that the next run need not read it."""
@@ -129,20 +114,18 @@ class Journal:
 
     def regroup(self, job: Job) -> None:
         """Say which car a scan is of, where that has become known since."""
-        with self._lock, _own_errors(self._path), self._database:
-            self._database.execute("BEGIN")
-            self._database.execute("INSERT OR IGNORE INTO stale SELECT bucket FROM scans WHERE name = ?", (job.name,))
+        with self._transaction() as database:
+            database.execute("INSERT OR IGNORE INTO stale SELECT bucket FROM scans WHERE name = ?", (job.name,))
             change = "UPDATE scans SET car = ?, bucket = ? WHERE name = ?"
-            self._database.execute(change, (job.group, bucket_of(job), job.name))
-            self._database.execute("INSERT OR IGNORE INTO stale VALUES (?)", (bucket_of(job),))
+            database.execute(change, (job.group, bucket_of(job), job.name))
+            database.execute("INSERT OR IGNORE INTO stale VALUES (?)", (bucket_of(job),))
 
     def adopt(self, rows: Iterable[tuple[Any, ...]]) -> int:
         """Take over the rows of a destination whose journal is not at hand; return how many."""
         count = 0
-        with self._lock, _own_errors(self._path), self._database:
-            self._database.execute("BEGIN")
+        with self._transaction() as database:
             for row in rows:
-                self._database.execute(_RECORD, row)
+                database.execute(_RECORD, row)
                 count += 1
         return count
 
@@ -152,9 +135,7 @@ class Journal:
 
     def outdate(self, buckets: Iterable[int]) -> None:
         """Have partitions written anew."""
-        with self._lock, _own_errors(self._path), self._database:
-            self._database.execute("BEGIN")
-            self._database.executemany("INSERT OR IGNORE INTO stale VALUES (?)", [(n,) for n in buckets])
+        self._many("INSERT OR IGNORE INTO stale VALUES (?)", [(n,) for n in buckets])
 
     def written(self, bucket: int) -> None:
         """Note that a partition says what the journal says."""
@@ -229,23 +210,3 @@ class Journal:
         """Return what was kept."""
         rows = self._all("SELECT value FROM facts WHERE name = ?", name)
         return json.loads(rows[0][0]) if rows else default
-
-    def _do(self, what: str, *values: Any) -> None:
-        with self._lock, _own_errors(self._path):
-            self._database.execute(what, values)
-
-    def _all(self, what: str, *values: Any) -> list[Any]:
-        with self._lock, _own_errors(self._path):
-            return self._database.execute(what, values).fetchall()
-
-
-@contextmanager
-def _own_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise BatchError(
-            f"the journal '{shortened(path)}' cannot be read or written ({error}); expected what a batch wrote, on a "
-            "disk with room: free some, then run the same again; where it is damaged, remove it: the next run takes "
-            "over what the table says"
-        ) from error

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import socket
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from surfacedefect._files import check_folder, write_json
+from surfacedefect._files import check_folder
+from surfacedefect._holder import held, holder
 from surfacedefect._words import shortened
 from surfacedefect.batch._outputs import local_folder
 from surfacedefect.errors import BatchError, BatchLockedError, require
@@ -53,12 +51,9 @@ class Place:
         lock: Any = require("filelock", extra="batch").FileLock(self._lock, timeout=_PATIENCE_S)
         self._acquire(lock)
         try:
-            started = time.strftime("%Y-%m-%d %H:%M:%S")
-            write_json(self._holder, {"pid": os.getpid(), "host": socket.gethostname(), "since": started})
-            yield
+            with held(self._holder):
+                yield
         finally:
-            with suppress(OSError):
-                self._holder.unlink()
             lock.release()
 
     def _acquire(self, lock: Any) -> None:
@@ -93,8 +88,4 @@ class Place:
 
     def holder(self) -> str:
         """Say which process is writing, in brackets; empty where that is not known."""
-        try:
-            told = json.loads(self._holder.read_text(encoding="utf-8"))
-            return f" (process {told['pid']} on {told['host']}, since {told['since']})"
-        except (OSError, ValueError, KeyError):
-            return ""
+        return holder(self._holder)

@@ -16,7 +16,7 @@ from surfacedefect.cli.serve import TOKEN_VARIABLE
 from surfacedefect.errors import OptionError, require
 
 if TYPE_CHECKING:
-    from surfacedefect.web.workspace import Workspace
+    from surfacedefect.web import Workspace
 
 PAGE_TOKEN_VARIABLE = "SURFACEDEFECT_PAGE_TOKEN"
 
@@ -65,7 +65,7 @@ def ui(
     _check_reach(host, page_token, insecure)
     if server is not None and not re.fullmatch(r"\S+:\d{1,5}", server):
         raise OptionError(f"--server is '{server}'; expected HOST:PORT of a gRPC server, such as 127.0.0.1:8081")
-    from surfacedefect.web.workspace import WebOptions, Workspace
+    from surfacedefect.web import WebOptions, Workspace
 
     options = WebOptions(
         model=model,

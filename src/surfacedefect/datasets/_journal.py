@@ -1,27 +1,19 @@
-"""What is known of every path and every object, in SQLite: a process that is killed at any point loses nothing.
-
-Every step is one transaction. `synchronous=NORMAL` with a write-ahead log outlives a killed process always, and a power
-cut with at most the last steps undone.
-"""
+"""What is known of every path and every object, in SQLite: a process that is killed at any point loses nothing."""
 
 from __future__ import annotations
 
 import datetime
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from surfacedefect._words import shortened
+from surfacedefect._sqlite import SqliteJournal
 from surfacedefect.datasets._parts import parts
 from surfacedefect.datasets._sources import SourceFile
 from surfacedefect.datasets.pictures import PictureCheck
 from surfacedefect.errors import DatasetError
 
-_LAYOUT_VERSION = 1
 _BATCH = 1000
 _TABLES = """
 CREATE TABLE IF NOT EXISTS sources (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, run INTEGER NOT NULL);
@@ -62,45 +54,31 @@ ORDER BY name, files.path
 """
 
 
-class Journal:
+class Journal(SqliteJournal):
     """The state of one data set; safe for many threads."""
 
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        self._path, self._source, self._run = path, 0, 0
-        with _own_errors(path):
-            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._database.create_function("text", 1, path_text, deterministic=True)
-            for line in ("journal_mode=WAL", "synchronous=NORMAL", "temp_store=FILE"):
-                self._database.execute(f"PRAGMA {line}")
-            version = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if version in (0, _LAYOUT_VERSION):
-                self._database.executescript(_TABLES)
-                self._database.execute(f"PRAGMA user_version={_LAYOUT_VERSION}")
-        if version not in (0, _LAYOUT_VERSION):
-            self.close()
-            raise DatasetError(
-                f"the journal '{shortened(path)}' has layout {version}, expected {_LAYOUT_VERSION}; "
-                "use the version of this library that wrote it"
-            )
+    layout_version = 1
+    tables = _TABLES
+    error = DatasetError
+    written_by = "an ingest"
+    when_damaged = "bring back a copy of it, or ingest into a new folder"
+    when_newer = ""
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._database.close()
+    def __init__(self, path: Path) -> None:
+        self._source = self._run = 0
+        super().__init__(path, functions={"text": path_text})
 
     def begin(self, source: str) -> None:
         """Begin a run over a source."""
-        with self._lock, _own_errors(self._path), self._database:
-            self._database.execute("BEGIN")
-            self._database.execute(
+        with self._transaction() as database:
+            database.execute(
                 "INSERT INTO sources (name, run) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET run = run + 1",
                 (source,),
             )
-            found = self._database.execute("SELECT id, run FROM sources WHERE name = ?", (source,)).fetchone()
+            found = database.execute("SELECT id, run FROM sources WHERE name = ?", (source,)).fetchone()
             self._source, self._run = found
             # Folders that could not be listed last time.
-            self._database.execute("DELETE FROM files WHERE source = ? AND substr(path, -1) = x'2f'", (self._source,))
+            database.execute("DELETE FROM files WHERE source = ? AND substr(path, -1) = x'2f'", (self._source,))
 
     def list_files(self, files: Iterable[SourceFile]) -> int:
         """Note what the source lists; return how many paths.
@@ -246,7 +224,7 @@ class Journal:
 
     def manifest_rows(self) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of the manifest in its order; nothing may be written meanwhile."""
-        with _own_errors(self._path):
+        with self._own_errors():
             yield from self._database.execute(_MANIFEST)
 
     def view_names(self, digests: dict[str, str]) -> None:
@@ -262,30 +240,6 @@ class Journal:
         names = [name for (name,) in self._all("SELECT name FROM view WHERE run = 0")]
         self._do("DELETE FROM view WHERE run = 0")
         return names
-
-    def _do(self, what: str, *values: Any) -> None:
-        with self._lock, _own_errors(self._path):
-            self._database.execute(what, values)
-
-    def _many(self, what: str, rows: Sequence[Any]) -> None:
-        with self._lock, _own_errors(self._path), self._database:
-            self._database.execute("BEGIN")
-            self._database.executemany(what, rows)
-
-    def _all(self, what: str, *values: Any) -> list[Any]:
-        with self._lock, _own_errors(self._path):
-            return self._database.execute(what, values).fetchall()
-
-
-@contextmanager
-def _own_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise DatasetError(
-            f"the journal '{shortened(path)}' cannot be read or written ({error}); expected what an ingest wrote, on a "
-            "disk with room: free some, bring back a copy of it, or ingest into a new folder"
-        ) from error
 
 
 def path_text(path: bytes) -> str:

@@ -13,17 +13,15 @@ it, and with the SHA instructions of today's processors it is the faster one of 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-import socket
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from surfacedefect._files import check_folder, write_json
+from surfacedefect._files import check_folder
+from surfacedefect._holder import held, holder
 from surfacedefect._words import shortened, type_name
 from surfacedefect.errors import DatasetError, DatasetLockedError, OutputError, require
 
@@ -159,12 +157,12 @@ class Layout:
             The file system knows no locks.
         """
         filelock: Any = require("filelock", extra="data")
-        lock, holder = filelock.FileLock(self._private / "lock", timeout=0), self._private / "holder.json"
+        lock, holding = filelock.FileLock(self._private / "lock", timeout=0), self._private / "holder.json"
         try:
             lock.acquire()
         except filelock.Timeout as error:
             raise DatasetLockedError(
-                f"'{shortened(self.folder)}' is being written by another process{_who(holder)}; expected one at a "
+                f"'{shortened(self.folder)}' is being written by another process{holder(holding)}; expected one at a "
                 "time: wait until it ends, or choose another folder"
             ) from error
         except (NotImplementedError, OSError) as error:
@@ -173,21 +171,10 @@ class Layout:
                 "folder on a local disk"
             ) from error
         try:
-            started = time.strftime("%Y-%m-%d %H:%M:%S")
-            write_json(holder, {"pid": os.getpid(), "host": socket.gethostname(), "since": started})
-            yield
+            with held(holding):
+                yield
         finally:
-            with suppress(OSError):
-                holder.unlink()
             lock.release()
-
-
-def _who(holder: Path) -> str:
-    try:
-        told = json.loads(holder.read_text(encoding="utf-8"))
-        return f" (process {told['pid']} on {told['host']}, since {told['since']})"
-    except (OSError, ValueError, KeyError):
-        return ""
 
 
 def hash_of(path: Path, *, seen: Callable[[int], None] | None = None) -> tuple[str, int]:

@@ -9,10 +9,9 @@ needs no more than grpcio and protobuf.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
-from surfacedefect.errors import require
+from surfacedefect._lazy import load as _load
 
 if TYPE_CHECKING:
     from surfacedefect.serving.client import AsyncClient, Client
@@ -35,12 +34,4 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Load what is asked for when it is first asked for: a client needs no server, a server no client."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'surfacedefect.serving' has no attribute '{name}'")
-    try:
-        value = getattr(importlib.import_module(f"surfacedefect.serving.{_HOMES[name]}"), name)
-    except ModuleNotFoundError as error:
-        require(error.name or "kserve", extra="serve")  # says what to install
-        raise
-    globals()[name] = value
-    return value
+    return _load(__name__, name, _HOMES, extra="serve")

@@ -4,8 +4,9 @@ Seeds below 10**9 are for training; demo and benchmark scans use 10**9 and above
 """
 
 # The names below load when they are first used: painting damage needs numpy and Pillow only.
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from surfacedefect._lazy import load as _load
 
 if TYPE_CHECKING:
     from surfacedefect.synthetic.config import (
@@ -56,11 +57,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+    return _load(__name__, name, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -7,10 +7,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
-from surfacedefect.errors import require
+from surfacedefect._lazy import load as _load
 
 if TYPE_CHECKING:
     from surfacedefect.web.app import make_app
@@ -50,12 +49,4 @@ _HOMES = {"Workspace": "workspace", "make_app": "app", **dict.fromkeys(__all__[:
 
 def __getattr__(name: str) -> Any:
     """Load what is asked for when it is first asked for: a workspace needs no Dash."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'surfacedefect.web' has no attribute '{name}'")
-    try:
-        value = getattr(importlib.import_module(f"surfacedefect.web.{_HOMES[name]}"), name)
-    except ModuleNotFoundError as error:
-        require(error.name or "dash", extra="web")  # says what to install
-        raise
-    globals()[name] = value
-    return value
+    return _load(__name__, name, _HOMES, extra="web")

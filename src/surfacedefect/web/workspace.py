@@ -23,49 +23,17 @@ from surfacedefect.web.inference import Jobs, Line
 from surfacedefect.web.kept import Kept, stamp_of
 from surfacedefect.web.shelf import Shelf
 from surfacedefect.web.values import (
-    ACTIONS,
-    EXPORTS,
-    LAYERS,
-    PALETTES,
-    STATES,
-    TILE_PX,
-    VERDICTS,
     Decision,
     Export,
     JobProgress,
     Outline,
-    Palette,
     Review,
     ScanEntry,
     ScanInfo,
     ServerState,
     Tile,
-    Verdict,
     WebOptions,
 )
-
-__all__ = [
-    "ACTIONS",
-    "EXPORTS",
-    "LAYERS",
-    "PALETTES",
-    "STATES",
-    "TILE_PX",
-    "VERDICTS",
-    "Decision",
-    "Export",
-    "JobProgress",
-    "Outline",
-    "Palette",
-    "Review",
-    "ScanEntry",
-    "ScanInfo",
-    "ServerState",
-    "Tile",
-    "Verdict",
-    "WebOptions",
-    "Workspace",
-]
 
 Threshold = float | Mapping[str, float] | None
 
@@ -160,14 +128,15 @@ class Workspace:
         path = self.folder / name
         record = self._kept.record(name)
         known = self._kept.is_current(name, path)
-        facts = {key: record.get(key) for key in ("width", "height", "error", "defects")} if known else {}
+        key = record.get("key") if known and isinstance(record.get("key"), str) else None
+        facts = {fact: record.get(fact) for fact in ("width", "height", "error", "defects")} if known else {}
         state = "inspected" if known and record.get("inspected") else "new"
         error = facts.get("error")
         if self._jobs.progress(name) is not None:
             state, error = "running", None
         elif error:
             state = "failed"
-        elif (known or not record.get("stamp")) and self._is_reviewed(name, path):
+        elif (known or not record.get("stamp")) and self._is_reviewed(name, path, key):
             state = "reviewed"
         shown = record.get("shown")
         return ScanEntry(
@@ -182,9 +151,9 @@ class Workspace:
             shown=shown if isinstance(shown, str) and shown else visible(name),
         )
 
-    def _is_reviewed(self, name: str, path: Path) -> bool:
+    def _is_reviewed(self, name: str, path: Path, key: str | None) -> bool:
         try:
-            return self._reviews.read(name, path, content=self._kept.known_key(name, path)).reviewed
+            return self._reviews.read(name, path, content=key).reviewed
         except SurfaceDefectError:
             return False
 
