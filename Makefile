@@ -41,8 +41,9 @@ docs: $(VENV)/.all
 docs-serve: $(VENV)/.all
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8000
 
-# Both archives, their texts and their contents checked. Upload is the release workflow's.
+# Both archives, their texts and their contents checked. Upload is the release workflow's, which gives the tag as TAG.
 dist: $(VENV)/.all
+	$(BIN)/python .ci/tag.py
 	rm -rf dist
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*

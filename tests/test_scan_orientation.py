@@ -117,7 +117,7 @@ def test_png_that_pillow_refuses_and_exif_in_a_text(tmp_path: Path) -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", "x" * 2_000_000, zip=True)
     Image.fromarray(picture(10, 20)).save(path, pnginfo=text)
-    with pytest.raises(ValueError, match="Decompressed data too large"):
+    with pytest.raises(ValueError, match="(?i)decompressed data too large"):
         Image.open(path)
     assert Scan.open(path).width == 20
     exif = Image.Exif()

@@ -127,10 +127,11 @@ def test_plan(run: Run, picture: Picture, tmp_path: Path) -> None:
     result = run("plan", one, other)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["scan", "size", "px", "windows", "time", "peak", "memory"]
+    assert lines[0].split() == ["scan", "size", "px", "windows", "time", "memory"]
     assert "200 x 150" in lines[1]
     assert "MiB" in lines[1]
     assert lines[3].split()[0] == "together"
+    assert "above the loaded model" in lines[4]
     (tmp_path / "bad.png").write_bytes(b"")
     result = run("plan", one, tmp_path / "bad.png", "--overlap", 0, "--json")
     assert json.loads(result.stdout)["windows"] == 12

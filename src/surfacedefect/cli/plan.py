@@ -46,7 +46,8 @@ def plan(
         if len(plans) > 1:
             windows, seconds = sum(one.windows for _, one in plans), sum(one.seconds for _, one in plans)
             rows.append(_row("together", "", windows, seconds, max(one.peak_memory_bytes for _, one in plans)))
-        _show.table(("scan", "size px", "windows", "time", "peak memory"), rows)
+        _show.table(("scan", "size px", "windows", "time", "memory"), rows)
+        typer.echo("memory: above the loaded model; what the engine itself takes for a window comes on top")
     name_troubles(troubles, of=len(paths))
 
 

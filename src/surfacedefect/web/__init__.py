@@ -13,6 +13,7 @@ from surfacedefect._lazy import load as _load
 
 if TYPE_CHECKING:
     from surfacedefect.web.app import make_app
+    from surfacedefect.web.serve import serving
     from surfacedefect.web.values import (
         Decision,
         Export,
@@ -42,9 +43,10 @@ __all__ = [
     "WebOptions",
     "Workspace",
     "make_app",
+    "serving",
 ]
 
-_HOMES = {"Workspace": "workspace", "make_app": "app", **dict.fromkeys(__all__[:-2], "values")}
+_HOMES = {"Workspace": "workspace", "make_app": "app", "serving": "serve", **dict.fromkeys(__all__[:-3], "values")}
 
 
 def __getattr__(name: str) -> Any:

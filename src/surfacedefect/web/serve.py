@@ -53,7 +53,34 @@ def _check_free(host: str, port: int) -> None:
 
 @contextmanager
 def serving(app: Dash, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve a page in a thread of this process; gives its address, ``http://127.0.0.1:8050``."""
+    """Serve a page in threads of this process for as long as the block lasts.
+
+    Parameters
+    ----------
+    app
+        The page, of `make_app`.
+    host
+        Address of this machine to listen on. `make_app` decides who is answered: give it a token before you take
+        anything but loopback.
+    port
+        0 takes a free one.
+
+    Yields
+    ------
+    str
+        The page's address, such as ``http://127.0.0.1:8050``.
+
+    Raises
+    ------
+    OutputError
+        Nobody may listen there, or somebody does already.
+
+    Examples
+    --------
+    >>> from surfacedefect.web import Workspace, make_app, serving
+    >>> with Workspace("scans/") as workspace, serving(make_app(workspace)) as address:  # doctest: +SKIP
+    ...     input(f"{address} is there until you press Enter")
+    """
     server = make_server(app, host=host, port=port)
     thread = threading.Thread(target=server.serve, name="page", daemon=True)
     thread.start()
