@@ -134,6 +134,23 @@ def test_a_long_list_stays_on_its_page(own):
     assert export(own, "html").decode().count("<tr>") == 64
 
 
+@pytest.mark.parametrize(
+    ("lines", "last"),
+    [
+        (1, ["line 0"]),
+        (14, ["line 12", "line 13"]),
+        (15, ["line 12", "and 2 more lines; the HTML report has them all"]),
+    ],
+)
+def test_a_long_note_is_whole_or_says_what_is_left_out(own, monkeypatch, lines, last):
+    own.set_note(NAME, "\n".join(f"line {number}" for number in range(lines)), version=0)
+    written = []
+    monkeypatch.setattr("surfacedefect.web.report._Pen._put", lambda self, x, text, **_: written.append(text))
+    assert export(own, "pdf").count(b"/Type /Page\n") == 1
+    note = written[written.index("Note") + 1 : written.index("#")]
+    assert note[-len(last) :] == last and len(note) == min(lines, 14)
+
+
 def test_what_cannot_be_exported(own):
     with pytest.raises(WebError, match="no export"):
         own.export(NAME, "exe")

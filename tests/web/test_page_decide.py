@@ -279,3 +279,74 @@ def test_hasty_hands_break_nothing(seen, workspace):
     assert seen.errors == []
     assert seen.state("drawing") is None
     del workspace.all["small.jpg"]
+
+
+def test_a_note_is_saved_when_typing_pauses_and_when_the_scan_is_left(seen, workspace):
+    page, field = seen.page, seen.page.get_by_label("Note")
+    field.click()
+    page.keyboard.type("rear arch; see")  # letters that would decide elsewhere
+    seen.until("inspect.state.review.note === 'rear arch; see'")
+    page.keyboard.type(" photo <2>")
+    page.keyboard.press("Escape")
+    seen.saved()
+    review = workspace.review(NAME)
+    assert review.note == "rear arch; see photo <2>" and not review.decisions
+
+
+def test_a_note_is_of_the_scan_that_was_open(chromium):
+    two = FakeWorkspace(
+        {name: rendered(number, width=300, height=220) for number, name in enumerate((NAME, "hood.jpg"))}
+    )
+    for scan in two.all.values():
+        scan.state = "inspected"
+    with watched(chromium, two) as seen:
+        seen.open(NAME)
+        field = seen.page.get_by_label("Note")
+        field.fill("of the door")
+        seen.page.evaluate("inspect.neighbour(1)")  # the field is not left first
+        seen.until("inspect.state.name === 'hood.jpg' && inspect.state.review !== null")
+        seen.until("document.getElementById('saved').textContent === ''")  # nothing waits, and this one has no saves
+        assert (two.review(NAME).note, two.review("hood.jpg").note) == ("of the door", "")
+        assert field.input_value() == ""
+        field.fill("unsaved")
+        seen.page.evaluate("window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
+        seen.saved()
+        assert two.review("hood.jpg").note == "unsaved"
+        seen.choose_scan(NAME)
+        seen.until("document.getElementById('note').value === 'of the door'")
+        seen.check()
+
+
+def test_what_is_typed_outlives_other_saves_of_mine_and_gives_way_to_somebody_elses(seen, workspace):
+    page, field = seen.page, seen.page.get_by_label("Note")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("a")
+    field.press_sequentially("half")
+    seen.saved()
+    assert field.input_value() == "half", "the answer to the decision has no note yet"
+    field.blur()
+    seen.saved()
+    assert workspace.review(NAME).note == "half" and len(workspace.review(NAME).decisions) == 1
+    workspace.set_note(NAME, "theirs", version=workspace.review(NAME).version)
+    field.fill("mine")
+    field.blur()
+    page.locator("#conflict-theirs").click()
+    seen.until("document.getElementById('note').value === 'theirs'")
+    seen.saved()
+    assert workspace.review(NAME).note == "theirs"
+
+
+def test_the_note_stands_in_its_place_at_every_width(chromium, workspace):
+    for width in (1440, 768, 360):
+        with watched(chromium, workspace, width=width) as seen:
+            seen.open(NAME)
+            if seen.page.locator("[data-tab=defects]").is_visible():
+                seen.page.click("[data-tab=defects]")
+            field = seen.page.get_by_label("Note")
+            field.fill("line\n" * 30)
+            field.evaluate("field => field.scrollIntoView({ block: 'nearest' })")
+            box, foot = field.bounding_box(), seen.page.locator(".foot").bounding_box()
+            assert 40 < box["height"] < 200 and box["y"] + box["height"] <= foot["y"] + 1
+            assert not seen.scrolls_sideways()
+            field.fill("")
+            seen.check()

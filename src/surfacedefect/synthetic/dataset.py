@@ -96,7 +96,7 @@ def write_dataset(
     size
         ``{"width": ..., "height": ...}`` in px, or one of them, in place of the preset's; not for benchmark presets.
     format
-        One of `FORMATS`.
+        ``"coco"``.
     workers
         Processes; None is one a core. With more than one, a script must keep its calls behind
         ``if __name__ == "__main__":``.

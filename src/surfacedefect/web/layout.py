@@ -234,6 +234,7 @@ def _defects() -> Part:
             ),
             html.Div(id="defect-filters", className="chips", role="group", **_aria(label="Which defects")),
             html.Div(id="defects", className="table", tabIndex="-1"),
+            html.Div([html.Label("Note", htmlFor="note"), html.Div(id="note-slot")], className="note-line"),
             html.Div(
                 [
                     html.Div(

@@ -25,6 +25,7 @@ _DPI = 200
 _PAGE_PX = (1654, 2339)  # A4
 _MARGIN_PX = 110
 _TEXT_PX, _TITLE_PX = 26, 44
+_MOST_LINES = 14  # of one fact
 _INK, _FAINT, _RED = (20, 20, 24), (120, 120, 120), (176, 0, 32)
 
 
@@ -91,8 +92,13 @@ class _Pen:
     def pair(self, name: str, value: str) -> None:
         left = _MARGIN_PX + 330
         self._put(_MARGIN_PX, name, colour=_FAINT)
-        for line in self._wrapped(value, width=self._right - left)[:4]:
+        lines = self._wrapped(value, width=self._right - left)
+        room = len(lines) if len(lines) <= _MOST_LINES else _MOST_LINES - 1
+        for line in lines[:room]:
             self._put(left, line)
+            self._y += round(1.35 * _TEXT_PX)
+        if len(lines) > room:
+            self._put(left, f"and {len(lines) - room} more lines; the HTML report has them all", colour=_RED)
             self._y += round(1.35 * _TEXT_PX)
 
     def picture(self, picture: Image.Image) -> None:
@@ -145,7 +151,7 @@ class _Pen:
 
 def plain_lines(text: str) -> list[str]:
     """Return the lines of a text, with what the font does not have replaced."""
-    return [plain(line[:2000]) for line in text.splitlines()[:20]] or [""]
+    return [plain(line) for line in text.splitlines()] or [""]
 
 
 def _font(size: int) -> Any:

@@ -65,7 +65,7 @@ class ScanEntry:
     name
         Path relative to the folder, with forward slashes: the key everywhere.
     state
-        One of `STATES`.
+        ``"new"``, ``"running"``, ``"inspected"``, ``"reviewed"`` or ``"failed"``.
     size_bytes, modified
         Of the file; seconds since 1970.
     width, height
@@ -165,7 +165,7 @@ class Outline:
     polygon, holes
         Exterior and holes, (x, y) in px, the first point repeated at the end.
     decision
-        One of `VERDICTS`, or None.
+        ``"accepted"``, ``"rejected"``, ``"changed"``, ``"redrawn"``, ``"added"``, or None.
     found_kind
         What the model called it; None where a person added it.
     """
@@ -194,7 +194,8 @@ class Decision:
     outline
         Id of the outline; empty for ``add``.
     action
-        One of `ACTIONS`; ``clear`` makes it undecided again.
+        ``"accept"``, ``"reject"``, ``"kind"``, ``"redraw"``, ``"add"``, ``"remove"`` (of what was added), or
+        ``"clear"``, which makes it undecided again.
     kind
         The new kind, for ``kind`` and ``add``.
     polygon
@@ -219,7 +220,7 @@ class Verdict:
     outline
         Id.
     verdict
-        One of `VERDICTS`.
+        ``"accepted"``, ``"rejected"``, ``"changed"``, ``"redrawn"`` or ``"added"``.
     kind
         What holds now.
     found_kind

@@ -383,13 +383,13 @@ class Workspace:
         name
             The scan.
         layer
-            ``"scan"``, ``"damage"`` or ``"coverage"``; see `LAYERS`.
+            ``"scan"``, ``"damage"`` or ``"coverage"``.
         z, x, y
             Zoom and place: at 0 the whole scan is in one tile, at `ScanInfo.max_zoom` a px is a px of the scan.
         threshold, kinds
             Of the damage; None: the model's own, and all kinds.
         palette
-            One of `PALETTES`.
+            ``"default"``, or ``"safe"`` for any colour vision.
 
         Raises
         ------
@@ -408,7 +408,7 @@ class Workspace:
         name
             The scan.
         what
-            One of `EXPORTS`.
+            ``"geojson"``, ``"csv"``, ``"png"``, ``"html"``, ``"pdf"`` or ``"coco"``.
         threshold
             None: the one of the review, and without one the model's own.
 

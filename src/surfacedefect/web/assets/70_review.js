@@ -3,7 +3,7 @@
   "use strict";
   const { state, on, emit, get, el, icon, fill, say, ask, toast, live } = window.inspect;
   const after = { accept: "accepted", reject: "rejected", kind: "changed", redraw: "redrawn", clear: null };
-  const said = { accept: "Accepted", reject: "Rejected", kind: "Kind changed", redraw: "Redrawn", clear: "Undecided again", add: "Added", remove: "Removed", undo: "Undone", redo: "Done again" };
+  const said = { accept: "Accepted", reject: "Rejected", kind: "Kind changed", redraw: "Redrawn", clear: "Undecided again", add: "Added", remove: "Removed", undo: "Undone", redo: "Done again", note: "Note" };
   const queue = [];
   let sending = false;
   let halted = null;
@@ -12,8 +12,9 @@
   function save(change) {
     if (!state.review) return;
     const last = queue[queue.length - 1];
-    // Only the last place of the slider counts.
-    if (change.action === "threshold" && last && last.action === "threshold" && queue.length > 1) queue.pop();
+    // Only the last place of the slider counts, and the last words of a note.
+    const newer = last && last.action === change.action && last.scan === state.name;
+    if (newer && ["threshold", "note"].includes(change.action) && queue.length > 1) queue.pop();
     queue.push({ scan: state.name, ...change });
     tell();
     send();
@@ -53,7 +54,7 @@
       state.threshold = found.threshold;
       emit("threshold");
     }
-    if (change.action !== "reviewed" && change.action !== "threshold") await window.inspect.refresh();
+    if (!["reviewed", "threshold", "note"].includes(change.action)) await window.inspect.refresh();
     if (change.action === "add") {
       const added = state.outlines.find((outline) => !before.has(outline.id));
       if (added) window.inspect.choose(added.id, { still: true });
@@ -174,6 +175,11 @@
     window.setTimeout(window.inspect.beat, 300);
   }
 
+  /* Whether a change of this sort to the open scan is not saved yet. */
+  function waits(action) {
+    return queue.some((change) => change.action === action && change.scan === state.name);
+  }
+
   function tell() {
     const target = get("saved");
     target.className = "saved " + (queue.length ? "waiting" : "");
@@ -206,5 +212,5 @@
     get("conflict").addEventListener("cancel", (event) => event.preventDefault());
     window.addEventListener("beforeunload", (event) => { if (queue.length) event.preventDefault(); });
   });
-  Object.assign(window.inspect, { decide, history, reviewed });
+  Object.assign(window.inspect, { decide, history, reviewed, waits });
 })();
