@@ -106,10 +106,10 @@ def test_shipped_cards_describe_their_files(shipped_weights):
 
 
 def test_shipped_weights_do_not_depend_on_threads_or_batch(shipped_weights):
-    scan = np.random.default_rng(1).integers(0, 256, (520, 900, 3), dtype=np.uint8)
+    scan = np.random.default_rng(1).integers(0, 256, (300, 900, 3), dtype=np.uint8)  # a row of windows
     maps = [
         sd.probability_map(scan, model=shipped_weights, threads=threads, batch=batch)
-        for threads, batch in ((1, 1), (2, 1), (2, 3))
+        for threads, batch in ((1, 1), (2, 1), (2, 2))
     ]
     for kind in maps[0].kinds:
         for other in maps[1:]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +73,7 @@ def _steepest(card: ModelCard) -> float:
 
 def _exported(network: nn.Module, example: torch.Tensor) -> Any:
     torch = require("torch", extra="train")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _nothing_in_place(network):
         warnings.simplefilter("ignore")  # of the exporter's own deprecations
         program = torch.onnx.export(
             windows_to_probabilities(network),
@@ -85,6 +87,19 @@ def _exported(network: nn.Module, example: torch.Tensor) -> Any:
             verbose=False,
         )
     return program.model_proto
+
+
+@contextmanager
+def _nothing_in_place(network: nn.Module) -> Iterator[None]:
+    """Let activations make new tensors: the exporter takes apart what is done in place, for the same graph later."""
+    changed: list[Any] = [module for module in network.modules() if getattr(module, "inplace", False) is True]
+    for module in changed:
+        module.inplace = False
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.inplace = True
 
 
 def round_to_half(network: nn.Module) -> None:
