@@ -68,6 +68,7 @@ bench-quick: $(VENV)/.bench
 	$(BIN)/python benchmarks/bench_quality.py --quick
 
 bench-all: bench
+	$(BIN)/python benchmarks/bench_engines.py
 	$(BIN)/python benchmarks/bench_speed.py
 	$(BIN)/python benchmarks/bench_scaling.py
 	$(BIN)/python benchmarks/bench_deflectometry.py

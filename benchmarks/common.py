@@ -22,7 +22,18 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 REAL_DATA = Path(os.environ.get("SURFACEDEFECT_REAL_DATA", ROOT.parent / "shared" / "data"))
-PACKAGES = ("numpy", "rasterio", "shapely", "scikit-image", "pillow", "onnxruntime", "monai", "tiler", "torch")
+PACKAGES = (
+    "numpy",
+    "rasterio",
+    "shapely",
+    "scikit-image",
+    "pillow",
+    "onnxruntime",
+    "openvino",
+    "monai",
+    "tiler",
+    "torch",
+)
 
 
 def machine() -> dict[str, Any]:

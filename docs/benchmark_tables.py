@@ -71,6 +71,8 @@ def tables(results: Mapping[str, Result]) -> dict[str, list[str]]:
         found["speed beside peers"] = speed_table(speed, ("peers", "large"))
         found["speed by option"] = speed_table(speed, ("options", "formats"))
         found["growth with the model"] = exponents_table(speed["exponents"])
+    if engines := results.get("engines"):
+        found["engines"] = engines_table(engines["engines"])
     if scaling := results.get("scaling"):
         found["scaling"] = scaling_table(scaling)
         found["scaling powers"] = powers_table(scaling)
@@ -107,6 +109,25 @@ def figure(metric: Mapping[str, Any] | None, form: str, *, interval: bool = Fals
     if interval and metric["interval"]:
         text += " ({}-{})".format(*(f"{end:{form}}" for end in metric["interval"]))
     return text
+
+
+def engines_table(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a row for each engine, the quickest first."""
+    names = {"onnx": "ONNX Runtime", "openvino": "OpenVINO", "torch": "PyTorch"}
+    heads = ("engine", "ms a window", "least to most", "time over ONNX Runtime", "MiB", "seconds to load", "differs by")
+    cells = [
+        (
+            names[row["engine"]],
+            f"{row['ms_per_window']:.0f}",
+            "{:.0f} to {:.0f}".format(*row["ms_range"]),
+            f"{row['over_onnx']:.2f}",
+            f"{row['mib']:.0f}",
+            f"{row['load_seconds']:.1f}",
+            f"{row['largest_difference']:.0e}" if row["largest_difference"] else "-",
+        )
+        for row in sorted(rows, key=lambda row: row["ms_per_window"])
+    ]
+    return lines_of(heads, cells)
 
 
 def summary(quality: Result) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -21,7 +22,7 @@ QUALITY = sorted(path for path in RESULTS.glob("quality*.json") if not path.name
 
 Script = Callable[[str], Any]
 MODULES = ("common", "quality_figures", "speed_figures", "speed_methods", "bench_accuracy_trap", "bench_quality")
-MODULES += ("bench_scaling", "bench_speed", "validation_parts")
+MODULES += ("bench_engines", "bench_scaling", "bench_speed", "validation_parts")
 
 
 @pytest.fixture
@@ -93,6 +94,18 @@ def test_ratios_to_the_engine_are_those_of_the_same_round(script: Script) -> Non
     assert [case["seconds"] for case in result["cases"]] == [2.0, 2.2, 24.0, 26.4]
     assert result["exponents"]["surfacedefect"]["time"] == pytest.approx(1, abs=0.01)
     assert result["exponents"]["surfacedefect"]["memory"] == 0
+
+
+def test_engines_are_compared_within_a_round(script: Script) -> None:
+    usual = {"load_seconds": 1.0, "mib": 100.0}
+    runs = [
+        {"onnx": {"ms_per_window": 200.0 * slow, **usual}, "openvino": {"ms_per_window": 100.0 * slow, **usual}}
+        for slow in (1.0, 5.0, 2.0)
+    ]
+    maps = {"onnx": np.zeros((1, 2, 3, 3)), "openvino": np.full((1, 2, 3, 3), 2.5e-6)}
+    row = script("bench_engines").row("openvino", runs, maps)
+    assert (row["ms_per_window"], row["ms_range"], row["over_onnx"]) == (200.0, [100.0, 500.0], 0.5)
+    assert row["largest_difference"] == 2.5e-6
 
 
 @pytest.mark.filterwarnings("ignore")  # of the peers

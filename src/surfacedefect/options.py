@@ -10,6 +10,7 @@ from typing import Any, Literal
 from surfacedefect._checks import (
     check_least_scores,
     check_thresholds,
+    check_whole,
     checked_kinds,
     checked_least_scores,
     checked_thresholds,
@@ -17,10 +18,13 @@ from surfacedefect._checks import (
     is_number,
     is_whole,
 )
+from surfacedefect._machine import MOST_THREADS
 from surfacedefect.card import ModelCard
 
 MEBIBYTE = 2**20
 LARGEST_MM_PER_PX = 1e6
+MOST_WINDOWS = 4096
+"""Looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,9 @@ class DetectOptions:
     overlap
         Overlap of neighbouring windows in px, in [0, window).
     batch
-        Windows looked at together; 1 on a CPU is as fast as more and takes the least memory.
+        Windows looked at together, at most 4096; 1 on a CPU is as fast as more and takes the least memory.
     threads
-        Threads of the engine; None takes every core that the process may use.
+        Threads of the engine, at most 256; None takes every core that the process may use.
     max_memory
         Bytes of the largest probability map that is kept in memory; a larger one goes to a temporary file.
     max_pixels
@@ -91,9 +95,9 @@ class DetectOptions:
             self.mm_per_px,
             "a number above 0, at most a million",
         )
-        for name in ("batch", "threads"):
-            value = getattr(self, name)
-            expect(value is None or (is_whole(value) and value >= 1), name, value, "a whole number, 1 or more")
+        for name, most in (("batch", MOST_WINDOWS), ("threads", MOST_THREADS)):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 1, most)
         for name in ("max_memory", "max_pixels"):
             value = getattr(self, name)
             expect(is_whole(value) and value >= 0, name, value, "a whole number, 0 or more")

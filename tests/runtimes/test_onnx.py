@@ -82,7 +82,7 @@ def test_names_that_are_not_there():
 
 def test_without_an_engine_the_error_names_the_extra(tiny_weights):
     code = (
-        "import sys; sys.modules['onnxruntime'] = None\n"
+        "import sys; sys.modules['onnxruntime'] = sys.modules['openvino'] = None\n"
         "import surfacedefect as sd\n"
         f"try: sd.Detector({str(tiny_weights)!r})\n"
         "except sd.MissingExtraError as error: print(error)\n"

@@ -22,7 +22,10 @@ Scans = Annotated[
     list[str], typer.Argument(metavar="SCAN", help="Pictures to inspect; patterns such as 'scans/*.jpg' are fine.")
 ]
 Model = Annotated[str, typer.Option(help="Name of shipped weights, or the path of an .onnx file with its card.")]
-Runtime = Annotated[str, typer.Option(help="Engine that runs the model; auto takes the best one installed.")]
+Runtime = Annotated[
+    str,
+    typer.Option(help="Engine: onnx, openvino, torch; auto is onnx, and openvino where that alone is installed."),
+]
 Overlap = Annotated[int | None, typer.Option(help="Overlap of neighbouring windows in px.", show_default=MODELS_OWN)]
 Threads = Annotated[int | None, typer.Option(help="Threads of the engine.", show_default="every core")]
 Batch = Annotated[int | None, typer.Option(help="Windows looked at together.", show_default="1 on a CPU, 8 on a GPU")]

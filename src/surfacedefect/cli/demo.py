@@ -25,6 +25,7 @@ def demo(
 ) -> None:
     """Find the damage on a rendered scan, or on your own picture, and compare with the rendered truth."""
     from surfacedefect._files import check_folder
+    from surfacedefect.cli._show import duration
     from surfacedefect.cli.detect import inspect, name_troubles
     from surfacedefect.detector import Detector
     from surfacedefect.options import DetectOptions
@@ -35,6 +36,8 @@ def demo(
         scan, truth, mm_per_px = _rendered(out)
     detector = Detector(options=DetectOptions(mm_per_px=mm_per_px))
     try:
+        plan = detector.plan(scan)
+        typer.echo(f"inspecting {plan.windows} windows, in about {duration(plan.seconds)}")
         found = inspect(detector, scan, out=out, formats=("png", "tif", "geojson"))
     except (ScanError, PredictorError, OutputError) as error:
         name_troubles([(scan, str(error))], of=1)

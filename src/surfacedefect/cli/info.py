@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _CORE = ("numpy", "rasterio", "shapely", "scikit-image", "pillow")
 # Distribution -> the extra that brings it.
 _ENGINES = {"onnxruntime": "cpu", "onnxruntime-gpu": "gpu", "openvino": "openvino", "torch": "train"}
+_EITHER = {"onnxruntime": "onnxruntime-gpu", "onnxruntime-gpu": "onnxruntime"}
 
 
 def info(
@@ -38,14 +40,22 @@ def info(
         return
     typer.echo("Versions")
     _show.table(("part", "version"), list(versions.items()), left=2)
-    typer.echo("Engines (one of onnxruntime and onnxruntime-gpu is needed to use shipped models)")
-    hints = {name: f"not installed: pip install 'surfacedefect[{extra}]'" for name, extra in _ENGINES.items()}
-    _show.table(("engine", "version"), [(name, found or hints[name]) for name, found in engines.items()], left=2)
+    typer.echo("Engines (one is needed; of onnxruntime and onnxruntime-gpu one only)")
+    _show.table(
+        ("engine", "version"), [(name, found or _hint(name, engines)) for name, found in engines.items()], left=2
+    )
     typer.echo(f"Models in {weights_folder()}")
     if not cards:
         typer.echo("  none; give the path of an .onnx file as --model")
     for name, card in cards.items():
         _print_card(name, card)
+
+
+def _hint(name: str, engines: Mapping[str, str | None]) -> str:
+    other = _EITHER.get(name)
+    if other is not None and engines[other]:
+        return f"not installed; it would take the place of {other}"
+    return f"not installed: pip install 'surfacedefect[{_ENGINES[name]}]'"
 
 
 def _version(distribution: str) -> str | None:
