@@ -21,6 +21,7 @@ DOCS = (
     "benchmarks",
     "data-check",
     "deflectometry",
+    "gpu",
     "how-it-works",
     "model-card",
     "planning",
