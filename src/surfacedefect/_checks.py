@@ -7,6 +7,7 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from surfacedefect._words import type_name
 from surfacedefect.errors import OptionError
 
 
@@ -35,6 +36,16 @@ def check_number(name: str, value: Any, low: float, high: float) -> None:
 def check_whole(name: str, value: Any, low: int, high: int) -> None:
     """Refuse what is no whole number in [low, high]."""
     expect(is_whole(value) and low <= value <= high, name, value, f"a whole number from {low:,} to {high:,}")
+
+
+def check_token(value: object) -> None:
+    """Refuse what nobody could type in as a token; it is never repeated: messages end in logs."""
+    if not isinstance(value, str):
+        raise OptionError(f"the token is {type_name(value)}; expected a text, or None for no token")
+    if not value.isprintable() or not value or value != value.strip():
+        raise OptionError(
+            "the token is empty, holds what cannot be typed, or has spaces or line ends around it; strip() it"
+        )
 
 
 def checked_pair(name: str, value: object, meaning: str = "least, most") -> tuple[Any, Any]:

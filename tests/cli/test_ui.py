@@ -78,12 +78,22 @@ def test_with_a_token_or_told_so_it_listens_beyond(run, started, tmp_path):
         (("--page-token-file", "/missing"), "page-token-file"),
         (("--token-file", "/missing"), "token-file"),
         (("--server", "nonsense"), "nonsense"),
+        (("--server", ""), "host and gRPC port"),
+        (("--tls-ca", "/missing.pem"), "/missing.pem"),
+        (("--who", ""), "who is"),
         (("--port", 99_999), "port"),
     ],
 )
 def test_what_is_wrong_ends_in_a_line(run, started, arguments, word):
     done = run("ui", *arguments)
     assert done.exit_code == 2 and word in done.output and not started, done.output
+
+
+def test_a_folder_that_is_a_loop_of_links_ends_in_a_line(run, started, tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    done = run("ui", "--folder", loop)
+    assert done.exit_code == 2 and "is no folder" in done.output and not started, done.output
 
 
 def test_the_program_serves_its_page_and_ends_when_told(tmp_path: Path):

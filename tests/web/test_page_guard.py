@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import urllib.request
 from typing import Any
 
 import pytest
 from web_fake import FakeWorkspace, rendered
 
+from surfacedefect.errors import OptionError, OutputError
 from surfacedefect.web.app import make_app
 from surfacedefect.web.serve import serving
 
@@ -263,3 +265,105 @@ def test_beyond_loopback_without_a_token_an_address_will_do_but_no_foreign_name(
 )
 def test_a_tile_that_is_not_there_is_refused(client, path):
     assert client.get(path, query_string={"scan": "door.jpg", "palette": "<x>"}).status_code in (400, 404)
+
+
+@pytest.mark.parametrize("wrong", [None, "ok", 3, object(), FakeWorkspace], ids=repr)
+def test_a_page_is_over_a_workspace(wrong):
+    with pytest.raises(OptionError, match="workspace is .*expected a Workspace"):
+        make_app(wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"hosts": "example.com"}, "hosts is 'example.com'; expected a list"),
+        ({"hosts": b"example.com"}, "expected a list"),
+        ({"hosts": 3}, "hosts is 3"),
+        ({"hosts": ["bay-3", 3]}, "hosts is"),
+        ({"hosts": ["[]"]}, "hosts is"),
+        ({"token": ""}, "token is empty"),
+        ({"token": 3}, "token is an int"),
+        ({"token": " padded "}, "strip"),
+        ({"max_upload_bytes": "x"}, "max_upload_bytes is 'x'; expected a whole number"),
+        ({"max_upload_bytes": -1}, "expected a whole number, 1 or more"),
+        ({"open_scan": 3}, "open_scan is 3; expected the name"),
+        ({"folder": 3}, "folder is 3; expected a text"),
+    ],
+    ids=repr,
+)
+def test_a_page_cannot_be_made_of_nonsense(workspace, given, word):
+    with pytest.raises(OptionError, match=word) as refused:
+        make_app(workspace, **given)
+    assert "padded" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"host": ""}, "host is ''"),
+        ({"host": None}, "host is None; expected a name or address"),
+        ({"host": 3}, "host is 3"),
+        ({"port": 70_000}, "port is 70000; expected a whole number from 0 to 65,535"),
+        ({"port": -1}, "port is -1"),
+        ({"port": None}, "port is None"),
+        ({"port": "8050"}, "port is '8050'"),
+    ],
+    ids=repr,
+)
+def test_where_it_cannot_be_served_is_said(workspace, given, word):
+    with pytest.raises(OptionError, match=word), serving(make_app(workspace), **given):
+        pass
+
+
+@pytest.mark.parametrize("host", ["nobody.invalid", "a" * 70, "a\0b", "192.0.2.1"])
+def test_a_host_that_is_not_of_this_machine_is_told(workspace, host):
+    with (
+        pytest.raises(OutputError, match="cannot listen on .*another host or port"),
+        serving(make_app(workspace), host=host),
+    ):
+        pass
+
+
+class Served(FakeWorkspace):
+    """It has a callable `server`, as a workspace has and a page too."""
+
+
+def test_what_is_served_is_a_page(workspace):
+    for wrong in (None, Served(workspace.all), make_app):
+        with pytest.raises(OptionError, match="app is .*expected the page of make_app"), serving(wrong):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("host", "start"), [("::1", "http://[::1]:"), ("0.0.0.0", "http://127.0.0.1:"), ("localhost", "http://localhost:")]
+)
+def test_the_address_can_be_opened(workspace, host, start):
+    if ":" in host:
+        try:
+            with socket.socket(socket.AF_INET6) as probe:
+                probe.bind((host, 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    with serving(make_app(workspace), host=host) as address:
+        assert address.startswith(start)
+        with urllib.request.urlopen(f"{address}/api/state", timeout=20) as answer:
+            assert answer.status == 200
+
+
+def _parts(part: Any) -> Any:
+    """Every component of a layout, as Dash sends it."""
+    if isinstance(part, dict):
+        yield part
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            yield from _parts(inner)
+
+
+def test_nothing_can_be_exported_and_the_folder_stands_as_it_is_before_a_scan_is_chosen(workspace):
+    layout = make_app(workspace, folder="/data/scans").server.test_client().get("/_dash-layout").get_json()
+    by_id = {part["id"]: part for part in _parts(layout) if isinstance(part.get("id"), str)}
+    for name in ("export", "reviewed", "undo", "redo", "add"):
+        assert by_id[name]["disabled"] is True, name
+    folder = next(part for part in _parts(layout) if part.get("children") == "/data/scans")
+    assert folder["dir"] == "ltr", "its line is written from right to left, so that its end is seen"

@@ -143,9 +143,44 @@ def test_tiles_that_fail_in_a_way_nobody_foresaw_are_told(workspace, monkeypatch
 
 
 def test_a_folder_that_is_none(tmp_path):
-    for folder in (tmp_path / "missing", save(tmp_path / "file.png", panel())):
-        with pytest.raises(WebError, match="is no folder"):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    file = save(tmp_path / "file.png", panel())
+    for folder in (tmp_path / "missing", file, loop, str(tmp_path / "a\0b"), tmp_path / ("a" * 5000), "~nobody-at-all"):
+        with pytest.raises(WebError, match="is no folder.*expected one with scans"):
             Workspace(folder, options=options())
+
+
+@pytest.mark.parametrize("folder", ["", "  ", None, 3, b"scans", ["scans"]], ids=repr)
+def test_a_folder_that_is_no_path(folder):
+    with pytest.raises(OptionError, match="folder is .*expected the path"):
+        Workspace(folder)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"options": "x"}, "options is 'x'"),
+        ({"options": {}}, "options is {}"),
+        ({"server": "nope"}, "server is 'nope'; expected host and gRPC port"),
+        ({"server": ""}, "host and gRPC port"),
+        ({"server": 8081}, "host and gRPC port"),
+        ({"tls": "nofile.pem"}, "tls is 'nofile.pem'; expected the PEM file"),
+        ({"tls": "a\0b"}, "expected the PEM file"),
+        ({"tls": "."}, "expected the PEM file"),
+        ({"tls": 3}, "tls is 3; expected True, False or the path"),
+        ({"token": 3}, "token is an int"),
+        ({"token": ""}, "token is empty"),
+        ({"token": "secret\n"}, "line ends"),
+        ({"server": "localhost:8081", "tls": "nofile.pem"}, "expected the PEM file"),
+    ],
+    ids=repr,
+)
+def test_what_leads_to_no_server_is_refused_before_anything_is_started(tmp_path, given, word):
+    with pytest.raises(OptionError, match=word) as refused:
+        Workspace(tmp_path, **given)
+    assert "secret" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
 
 
 NAMES = ["<img onerror=alert(1)>.png", '"><script>.png', "../../door.png", "C:\\temp\\door.png", "door\n\r.png"]
@@ -305,6 +340,28 @@ def test_a_folder_that_cannot_be_written_can_be_looked_at(own):
         assert own.found("door.png")
     finally:
         own.folder.chmod(0o755)
+
+
+WRONG = {
+    "max_pixels": (-1, 0, "a", True, None),
+    "max_upload_bytes": (-1, 1.5),
+    "max_tiled_pixels": (-1, "many"),
+    "model": (3, None, "", "a\0b"),
+    "runtime": ("zz", 3, None),
+    "who": (3, "", "x\ny", "a" * 201),
+    "program": ("x", (), ("python", 3), ["python"]),
+}
+
+
+@pytest.mark.parametrize(("name", "wrong"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_an_option_that_is_none_is_refused_at_once(name, wrong):
+    with pytest.raises(OptionError, match=f"{name} is .*; expected "):
+        WebOptions(**{name: wrong})
+
+
+def test_options_that_are_good_are_taken(tmp_path):
+    made = WebOptions(model=tmp_path / "m.onnx", runtime="onnx", max_pixels=np.int64(9), who="Ann Grün", program=("x",))
+    assert (made.max_pixels, made.who) == (9, "Ann Grün")
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), 0, -0.1, "wide"])

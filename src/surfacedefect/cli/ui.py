@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
 from collections.abc import Iterable
@@ -63,8 +62,6 @@ def ui(
     require("dash_leaflet", extra="web")
     page_token = _options.token(page_token_file, variable=PAGE_TOKEN_VARIABLE, option="--page-token-file")
     _check_reach(host, page_token, insecure)
-    if server is not None and not re.fullmatch(r"\S+:\d{1,5}", server):
-        raise OptionError(f"--server is '{server}'; expected HOST:PORT of a gRPC server, such as 127.0.0.1:8081")
     from surfacedefect.web import WebOptions, Workspace
 
     options = WebOptions(
@@ -78,7 +75,7 @@ def ui(
     )
     token = _options.token(token_file, variable=TOKEN_VARIABLE)
     with Workspace(folder, server=server, token=token, tls=tls_ca or tls, options=options) as workspace:
-        page = {"folder": str(folder.resolve()), "max_upload_bytes": max_upload_bytes, "open_scan": scan}
+        page = {"folder": str(workspace.folder), "max_upload_bytes": max_upload_bytes, "open_scan": scan}
         _serve(workspace, page | _names(host, page_token, name or ()), host=host, port=port, browser=browser)
 
 
@@ -105,11 +102,10 @@ def _names(host: str, page_token: str | None, given: Iterable[str]) -> dict[str,
 
 def _serve(workspace: Workspace, page: dict[str, Any], *, host: str, port: int, browser: bool) -> None:
     from surfacedefect.web.app import make_app
-    from surfacedefect.web.serve import make_server
+    from surfacedefect.web.serve import address_of, make_server
 
     server = make_server(make_app(workspace, **page), host=host, port=port)
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{server.bind_addr[1]}/"
+    address = f"{address_of(host, server.bind_addr[1])}/"
     typer.echo(f"the page is at {address}  (Ctrl-C ends it)")
     if browser:
         typer.launch(address)

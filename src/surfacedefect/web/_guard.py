@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, jsonify, make_response, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from surfacedefect.errors import OptionError
 from surfacedefect.web._sign_in import STYLE, sign_in_page
 
 COOKIE = "surfacedefect-session"
@@ -135,12 +136,21 @@ class Guard:
 def host_names(names: Iterable[str]) -> frozenset[str]:
     """Return the names that a `Host` header may have: those of loopback and the given ones, in small letters.
 
+    Raises
+    ------
+    OptionError
+        They are no names, or one is empty: a header that is malformed has that name.
+
     Examples
     --------
     >>> sorted(host_names(["Bay-3.example"]))
     ['127.0.0.1', '::1', 'bay-3.example', 'localhost']
     """
-    return frozenset((*LOOPBACK_NAMES, *(name.strip().lower().strip("[]") for name in names)))
+    given = [names] if isinstance(names, str | bytes) or not isinstance(names, Iterable) else list(names)
+    plain = [name.strip().lower().strip("[]") if isinstance(name, str) else "" for name in given]
+    if isinstance(names, str) or not all(plain):
+        raise OptionError(f"hosts is {names!r}; expected a list of names, such as ['bay-3.example'], or None for any")
+    return frozenset((*LOOPBACK_NAMES, *plain))
 
 
 def is_loopback(host: str) -> bool:

@@ -6,11 +6,14 @@ import dataclasses
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dash import Dash
 from flask import Flask
 
+from surfacedefect._checks import check_token, expect, is_whole
+from surfacedefect._words import type_name
+from surfacedefect.errors import OptionError
 from surfacedefect.web._bodies import MAX_BODY_BYTES
 from surfacedefect.web._guard import Guard, host_names
 from surfacedefect.web._routes import make_routes
@@ -78,8 +81,15 @@ def make_app(
     max_upload_bytes
         Largest file that may be added.
     open_scan
-        Name of the scan that is opened first.
+        Name of the scan that is opened first; nothing is opened where there is none of that name.
+
+    Raises
+    ------
+    OptionError
+        An argument is not of its kind.
     """
+    _check(workspace, folder=folder, token=token, max_upload_bytes=max_upload_bytes, open_scan=open_scan)
+    names = None if hosts is None else host_names(hosts)
     server = Flask("surfacedefect.web", static_folder=None)
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES  # of all but uploads, also where no length is told
     logging.getLogger("surfacedefect.web").setLevel(logging.INFO)
@@ -101,7 +111,7 @@ def make_app(
     app.layout = make_layout(folder=folder, palettes=palettes, max_upload_bytes=max_upload_bytes, open_scan=open_scan)
     add_callbacks(app)
     guard = Guard(
-        hosts=None if hosts is None else host_names(hosts),
+        hosts=names,
         addresses=addresses,
         token=token,
         script_hashes=tuple(app.csp_hashes()),
@@ -111,3 +121,16 @@ def make_app(
     server.register_blueprint(make_routes(workspace, max_upload_bytes=max_upload_bytes))
     app.init_app(server)
     return app
+
+
+def _check(workspace: Any, *, folder: object, token: object, max_upload_bytes: Any, open_scan: object) -> None:
+    """Refuse at once what every request would stumble over."""
+    asked = ("scans", "info", "review")
+    if isinstance(workspace, type) or not all(callable(getattr(workspace, name, None)) for name in asked):
+        raise OptionError(f"workspace is {type_name(workspace)}; expected a Workspace, such as Workspace('scans/')")
+    expect(isinstance(folder, str), "folder", folder, "a text: what the folder is called in the head of the page")
+    if token is not None:
+        check_token(token)
+    good = is_whole(max_upload_bytes) and max_upload_bytes >= 1
+    expect(good, "max_upload_bytes", max_upload_bytes, "a whole number, 1 or more")
+    expect(open_scan is None or isinstance(open_scan, str), "open_scan", open_scan, "the name of a scan, or None")

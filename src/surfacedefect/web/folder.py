@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from surfacedefect._scan_files import as_scan_error, open_rows
-from surfacedefect._words import shortened, visible
-from surfacedefect.errors import OutputError, ScanTooLargeError, WebError
+from surfacedefect._words import shortened, type_name, visible
+from surfacedefect.errors import OptionError, OutputError, ScanTooLargeError, WebError
 from surfacedefect.web.kept import KEPT_FOLDER
 from surfacedefect.web.pictures import check_size
 from surfacedefect.web.pyramid import disk_errors
@@ -35,12 +35,25 @@ class Folder:
     ------
     WebError
         There is no such folder.
+    OptionError
+        It is no path.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.root = Path(folder).expanduser().resolve()
-        if not self.root.is_dir():
-            raise WebError(f"'{shortened(folder)}' is no folder; expected one with scans")
+        if not isinstance(folder, str | Path):
+            raise OptionError(f"folder is {type_name(folder)}; expected the path of a folder with scans")
+        if not str(folder).strip():
+            raise OptionError(
+                "folder is an empty text; expected the path of a folder with scans, '.' for the current one"
+            )
+        shown, why = shortened(visible(str(folder))), ""
+        try:
+            self.root = Path(folder).expanduser().resolve()
+            good = self.root.is_dir()
+        except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a loop of links, nobody's home
+            good, why = False, f" ({shortened(visible(str(error)))})"
+        if not good:
+            raise WebError(f"'{shown}' is no folder{why}; expected one with scans")
 
     def path(self, name: str) -> Path:
         """Return the file of a name.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from surfacedefect._checks import check_token, expect
 from surfacedefect._words import shortened
 from surfacedefect.errors import (
     DetectionCancelledError,
@@ -39,6 +41,7 @@ class Line:
     """The way to the server: a named one, or an embedded one that is started when it is needed."""
 
     def __init__(self, *, server: str | None, token: str | None, tls: bool | str | Path, options: WebOptions) -> None:
+        _check_server(server, token=token, tls=tls)
         self.embedded = EmbeddedServer(options) if server is None else None
         self._target, self._token, self._tls = server, token, tls
         self._lock = threading.Lock()
@@ -109,6 +112,24 @@ class Line:
                 self._client = None
         if self.embedded is not None:
             self.embedded.close()
+
+
+def _check_server(server: object, *, token: object, tls: object) -> None:
+    """Refuse what leads to no server; the client that is made for a named one looks closer."""
+    good = server is None or (isinstance(server, str) and re.fullmatch(r"\S+:\d{1,5}", server) is not None)
+    expect(good, "server", server, "host and gRPC port of one, such as '127.0.0.1:8081'")
+    if token is not None:
+        check_token(token)
+    if isinstance(tls, str | Path):
+        try:
+            good = Path(tls).expanduser().is_file()
+        except (OSError, ValueError, RuntimeError):  # too long, a NUL, nobody's home
+            good = False
+        expect(
+            good, "tls", shortened(tls), "the PEM file of who signed the server's certificate; there is no such file"
+        )
+    else:
+        expect(isinstance(tls, bool), "tls", tls, "True, False or the path of a PEM file")
 
 
 @dataclass(slots=True, eq=False)

@@ -59,7 +59,8 @@ def _head(folder: str) -> Part:
     return html.Header(
         [
             html.H1(["surfacedefect", html.Span("inspection", className="brand-more")], className="brand"),
-            html.Span(folder, className="folder", title=folder),
+            # The style cuts it off at its left, by writing it from right to left: its letters must not be.
+            html.Span(html.Bdi(folder, dir="ltr"), className="folder", title=folder),
             html.Span(className="gap"),
             html.Span("", id="saved", className="saved", role="status"),
             html.Span(
@@ -244,6 +245,7 @@ def _defects() -> Part:
                                 "Export",
                                 icon="download",
                                 words=True,
+                                disabled=True,
                                 **_more({"aria-expanded": "false", "aria-controls": "export-menu"}),
                             ),
                             html.Div(

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from surfacedefect.errors import OutputError, require
+from surfacedefect._checks import check_whole, expect
+from surfacedefect._words import type_name
+from surfacedefect.errors import OptionError, OutputError, require
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -24,7 +26,13 @@ def make_server(app: Dash, *, host: str = "127.0.0.1", port: int = 0) -> Any:
     ------
     OutputError
         Nobody may listen there, or somebody does already.
+    OptionError
+        An argument is not of its kind.
     """
+    if not callable(getattr(getattr(app, "server", None), "wsgi_app", None)):  # a workspace has a `server` too
+        raise OptionError(f"app is {type_name(app)}; expected the page of make_app(workspace)")
+    expect(isinstance(host, str) and bool(host.strip()), "host", host, "a name or address, such as '127.0.0.1'")
+    check_whole("port", port, 0, 65_535)
     wsgi = require("cheroot.wsgi", extra="web")
     server = wsgi.Server(
         (host, port), app.server, numthreads=THREADS, server_name="surfacedefect", timeout=30, request_queue_size=64
@@ -34,12 +42,24 @@ def make_server(app: Dash, *, host: str = "127.0.0.1", port: int = 0) -> Any:
     try:
         _check_free(host, port)
         server.prepare()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of a host that no name can be
         raise OutputError(
-            f"the page cannot listen on {host}:{port} ({error}); expected a free port of this machine; "
-            "name another with --port"
+            f"the page cannot listen on {host!r}, port {port} ({error}); expected an address of this machine and a "
+            "port that is free; give another host or port (--host, --port on the command line)"
         ) from error
     return server
+
+
+def address_of(host: str, port: int) -> str:
+    """Return what a browser on this machine opens to see what listens on a host.
+
+    Examples
+    --------
+    >>> address_of("::1", 8050), address_of("0.0.0.0", 8050)
+    ('http://[::1]:8050', 'http://127.0.0.1:8050')
+    """
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
 
 
 def _check_free(host: str, port: int) -> None:
@@ -68,12 +88,14 @@ def serving(app: Dash, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[st
     Yields
     ------
     str
-        The page's address, such as ``http://127.0.0.1:8050``.
+        The page's address for a browser on this machine, such as ``http://127.0.0.1:8050``.
 
     Raises
     ------
     OutputError
         Nobody may listen there, or somebody does already.
+    OptionError
+        An argument is not of its kind.
 
     Examples
     --------
@@ -85,7 +107,7 @@ def serving(app: Dash, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[st
     thread = threading.Thread(target=server.serve, name="page", daemon=True)
     thread.start()
     try:
-        yield f"http://{host}:{server.bind_addr[1]}"
+        yield address_of(host, server.bind_addr[1])
     finally:
         server.stop()
         thread.join(10)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from surfacedefect._checks import check_choice, expect, is_whole
 from surfacedefect.options import DetectOptions
+from surfacedefect.runtimes import RUNTIMES
 
 LAYERS = ("scan", "damage", "coverage")
 STATES = ("new", "running", "inspected", "reviewed", "failed")
@@ -14,6 +17,7 @@ ACTIONS = ("accept", "reject", "clear", "kind", "redraw", "add", "remove")
 VERDICTS = ("accepted", "rejected", "changed", "redrawn", "added")
 EXPORTS = ("geojson", "csv", "png", "html", "pdf", "coco")
 TILE_PX = 256
+_MOST_NAME = 200
 
 Layer = Literal["scan", "damage", "coverage"]
 Points = tuple[tuple[float, float], ...]
@@ -39,6 +43,11 @@ class WebOptions:
         Most pixels of any scan.
     program
         Command that serves in the place of the embedded server, for tests; see `surfacedefect.web.embedded`.
+
+    Raises
+    ------
+    OptionError
+        A value is out of its range.
     """
 
     model: str = "default"
@@ -54,6 +63,23 @@ class WebOptions:
     def __post_init__(self) -> None:
         """Refuse what every inspection would refuse later."""
         DetectOptions(mm_per_px=self.mm_per_px, threads=self.threads)
+        model: object = self.model
+        who, program = self.who, self.program
+        good = isinstance(model, Path) or _is_argument(model)
+        expect(good, "model", model, "the name of shipped weights, or the path of an .onnx file")
+        check_choice("runtime", self.runtime, RUNTIMES)
+        for name in ("max_upload_bytes", "max_pixels", "max_tiled_pixels"):
+            value = getattr(self, name)
+            expect(is_whole(value) and value >= 1, name, value, "a whole number, 1 or more")
+        good = who is None or (isinstance(who, str) and who.isprintable() and 0 < len(who.strip()) <= _MOST_NAME)
+        expect(good, "who", who, f"a name on one line, at most {_MOST_NAME} letters, or None for the login's")
+        good = program is None or (isinstance(program, tuple) and bool(program) and all(map(_is_argument, program)))
+        expect(good, "program", program, "a tuple of texts, a command and its arguments, or None")
+
+
+def _is_argument(value: object) -> bool:
+    """Whether a value can be told to a program that is started."""
+    return isinstance(value, str) and bool(value.strip()) and "\0" not in value
 
 
 @dataclass(frozen=True, slots=True)

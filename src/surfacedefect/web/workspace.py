@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from surfacedefect._checks import expect
 from surfacedefect._files import without_nan
 from surfacedefect._words import shortened, visible
 from surfacedefect.card import OperatingPoint, read_card
@@ -60,7 +61,7 @@ class Workspace:
     WebError
         There is no such folder.
     OptionError
-        The server's address is none.
+        The folder is no path, the server's address is none, or another argument is not of its kind.
 
     Examples
     --------
@@ -79,6 +80,7 @@ class Workspace:
         tls: bool | str | Path = False,
         options: WebOptions | None = None,
     ) -> None:
+        expect(options is None or isinstance(options, WebOptions), "options", options, "WebOptions(...), or None")
         self.options = options or WebOptions()
         self._folder = Folder(folder)
         self._kept = Kept(self._folder.root)
