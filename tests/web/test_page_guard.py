@@ -267,7 +267,7 @@ def test_a_tile_that_is_not_there_is_refused(client, path):
     assert client.get(path, query_string={"scan": "door.jpg", "palette": "<x>"}).status_code in (400, 404)
 
 
-@pytest.mark.parametrize("wrong", [None, "ok", 3, object(), FakeWorkspace], ids=repr)
+@pytest.mark.parametrize("wrong", [None, "ok", 3, object(), FakeWorkspace])
 def test_a_page_is_over_a_workspace(wrong):
     with pytest.raises(OptionError, match="workspace is .*expected a Workspace"):
         make_app(wrong)
