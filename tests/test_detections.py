@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,10 @@ class TestSequence:
             "threshold 0.5, inspected in full>"
         )
         assert "only 94.5 % inspected" in repr(partly)
+        one = replace(found, defects=found.defects[:1])
+        assert "1 defect (1 dent), score 0.90, threshold" in one.summary
+        alike = replace(found, defects=found.defects[:1] * 2)
+        assert "2 defects (2 dent), scores 0.90, threshold" in alike.summary
         assert "no defects, threshold 1" in found.at(1).summary
         assert "no defects where inspected" in partly.at(1).summary
 

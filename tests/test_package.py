@@ -25,6 +25,8 @@ DETECT = (
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
+    for package in ("build", "hatchling"):
+        pytest.importorskip(package, reason="needs the extra [test]")
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)],

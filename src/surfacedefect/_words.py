@@ -36,6 +36,34 @@ def shortened(text: object, *, most: int = _MOST_LETTERS) -> str:
     return f"{whole[: most - 3 - tail]}...{whole[-tail:]}"
 
 
+def counted(value: int, thing: str) -> str:
+    """Write a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "picture"), counted(2000, "picture"), counted(3, "copy")
+    ('1 picture', '2,000 pictures', '3 copies')
+    """
+    several = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{value:,} {thing if value == 1 else several}"
+
+
+def unnamed(message: str, *names: object) -> str:
+    """Message without the file's name that it begins with, for where the name stands before it already.
+
+    Examples
+    --------
+    >>> unnamed("scan.jpg: found text", "/data/scan.jpg", "scan.jpg"), unnamed("the disk is full", "scan.jpg")
+    ('found text', 'the disk is full')
+    """
+    for name in map(str, names):
+        readable = name.encode(errors="replace").decode()  # as messages have names that are not UTF-8
+        for start in (name, readable, shortened(name), shortened(readable)):
+            if start and message.startswith(f"{start}: "):
+                return message.removeprefix(f"{start}: ")
+    return message
+
+
 def visible(text: str) -> str:
     r"""Text on one line in which what cannot be seen is spelled out: line breaks, marks that turn the direction.
 

@@ -117,15 +117,13 @@ class OperatingPoint:
 
     def __str__(self) -> str:
         """Say it in a line, intervals in brackets; where there was no damage, false alarms alone."""
-        alarms = self._with_interval("false_alarms_per_scan", ".2g")
+        rate = self._with_interval("false_alarms_per_scan", ".2g")
+        alarms = f"{rate} false alarm{'' if rate == '1' else 's'} a scan"
         if math.isnan(self.regions_found) and math.isnan(self.pixel_recall):
-            return f"{alarms} false alarms a scan, no damage to be found"
+            return f"{alarms}, no damage to be found"
         found = self._with_interval("regions_found", ".0%")
         recall, precision = self._with_interval("pixel_recall", ".2f"), self._with_interval("pixel_precision", ".2f")
-        return (
-            f"{found} of the regions found, {alarms} false alarms a scan, "
-            f"pixel recall {recall}, pixel precision {precision}"
-        )
+        return f"{found} of the regions found, {alarms}, pixel recall {recall}, pixel precision {precision}"
 
     def _with_interval(self, name: str, form: str) -> str:
         ends = self.intervals.get(name)

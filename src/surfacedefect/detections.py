@@ -19,7 +19,7 @@ from surfacedefect import _exports
 from surfacedefect._checks import check_names, checked_kinds, checked_least_scores, checked_thresholds
 from surfacedefect._files import atomic_path, write_json, write_text
 from surfacedefect._regions import defects_of, unseen_in
-from surfacedefect._words import shortened
+from surfacedefect._words import counted, shortened
 from surfacedefect.annotations import write_coco
 from surfacedefect.defect import Defect
 from surfacedefect.errors import OptionError, OutputError, SurfaceDefectError
@@ -66,7 +66,7 @@ class Detections(Sequence[Defect]):
     >>> options = {"kinds": ("scratch",), "least_area_px": 10, "simplify_px": 0.5}
     >>> found = Detections.from_map(pm, scan_reference=None, threshold=0.5, **options)
     >>> found
-    <Detections on 'scan' (80 x 60 px): 1 defect (1 scratch), scores 0.80 to 0.80, threshold 0.5, inspected in full>
+    <Detections on 'scan' (80 x 60 px): 1 defect (1 scratch), score 0.80, threshold 0.5, inspected in full>
     >>> found[0].area_px, len(found.at(0.9)), found.not_inspected().is_empty
     (240.0, 0, True)
     """
@@ -190,8 +190,11 @@ class Detections(Sequence[Defect]):
         if self:
             kinds = [defect.kind for defect in self]
             counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in self.kinds if kind in kinds)
-            scores = f"scores {self[0].score:.2f} to {self[-1].score:.2f}"
-            found = f"{len(self)} defect{'s' if len(self) > 1 else ''} ({counts}), {scores}"
+            first, last = f"{self[0].score:.2f}", f"{self[-1].score:.2f}"
+            scores = (
+                f"score {first}" if len(self) == 1 else f"scores {first}" + (f" to {last}" if last != first else "")
+            )
+            found = f"{counted(len(self), 'defect')} ({counts}), {scores}"
         else:
             found = "no defects" if self.coverage >= 1 else "no defects where inspected"
         # Rounded down: what is not complete must not be read as 100 %.

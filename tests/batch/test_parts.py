@@ -139,6 +139,31 @@ def test_the_page_runs_no_script_hides_nothing_and_stays_small(journal: Journal)
     assert len(large) < 200_000 and "more: the table" in large
 
 
+@pytest.mark.parametrize(
+    ("scales", "shown", "hidden", "note"),
+    [
+        ((0.1, 0.5), {"120.0 mm", "205.0 mm"}, " px</td>", ""),
+        ((0.1, None), {"1,200 px", "410 px"}, " mm</td>", "Lengths are in px: 1 of 2 scans has no scale."),
+        ((None, None), {"1,200 px", "410 px"}, " mm</td>", "Lengths are in px: no scan has a scale."),
+    ],
+)
+def test_lengths_on_the_page_are_in_mm_where_every_scan_has_a_scale(
+    journal: Journal, scales: tuple[float | None, ...], shown: set[str], hidden: str, note: str
+) -> None:
+    for number, (length, scale) in enumerate(zip((1200.0, 410.0), scales, strict=True), start=1):
+        result = a_result(number, car=f"car {number}")
+        result.found.update(longest_scratch_px=length, longest_scratch_mm=scale and length * scale, mm_per_px=scale)
+        journal.record(result, model="m", options="o")
+    dents_only = a_result(3, car="car 3")
+    dents_only.found.update(longest_scratch_px=None)
+    journal.record(dents_only, model="m", options="o")
+    journal.record(Result(Job("d", "d"), "set_aside", "no picture"), model="m", options="o")
+    text = page(journal, source="x")
+    cells = re.findall(r'<td class="n">([^<]+)</td>', text)
+    assert shown | {"not looked for"} <= set(cells) and hidden not in text
+    assert (note in text) if note else ("Lengths are in" not in text)
+
+
 def test_rate_and_time_left_are_said_when_they_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr("surfacedefect.batch.progress.time.monotonic", lambda: clock[0])

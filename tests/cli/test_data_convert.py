@@ -33,7 +33,7 @@ def test_it_mends_reports_and_says_what_it_did(run: Run, coco: Path, tmp_path: P
     out, report = tmp_path / "out", tmp_path / "report.json"
     result = run("data", "convert", coco, out, "--to", "labelme", "--kinds", "scratch,dent", "--report", report)
     assert result.exit_code == 1, "something was set aside"
-    assert "1 pictures; regions: 1 scratch, 1 dent; 2 mended, 1 set aside" in result.stdout
+    assert "1 picture; regions: 1 scratch, 1 dent; 2 mended, 1 set aside" in result.stdout
     assert "labelme cannot hold: 1 ids" in result.stdout
     assert "door.jpg: region 2 (scratch) reaches 2 px out of the picture; clipped" in result.stderr
     issues = json.loads(report.read_text())["issues"]

@@ -43,7 +43,7 @@ def test_split_and_leaks(run: Run, dest: Path) -> None:
     assert "20 pictures got a split, 0 moved" in result.stdout
     assert result.stdout.endswith(f"version {manifest_version(dest)}\n")
     assert "gone.png: no row of the manifest has this picture" in result.stderr
-    assert "warning: 20 of 20 pictures were not compared for near duplicates" in result.stderr
+    assert "warning: 20 of 20 pictures not compared for near duplicates" in result.stderr
     result = run("data", "leaks", dest)
     assert result.exit_code == 0 and result.stdout == "0 leaks between the splits of 20 pictures\n"
     assert "surfacedefect data check DEST" in result.stderr

@@ -25,13 +25,13 @@ def test_tiles_of_annotations_and_of_a_data_set(run: Run, tmp_path: Path) -> Non
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]
     assert lines[:2] == [["split", "damaged", "clean"], ["all", "1", "3"]]
-    assert "1 pictures; left out: 0 with too little damage, 0 with too little valid" in result.stdout
-    assert "there is no picture" in result.stderr and "cutting: 1 of 1 files" in result.stderr
+    assert "1 picture; left out: 0 with too little damage, 0 with too little valid" in result.stdout
+    assert "there is no picture" in result.stderr and "cutting: 1 of 1 file," in result.stderr
     ingest(share, tmp_path / "set")
     run("data", "split", tmp_path / "set")
     arguments = ("data", "tiles", tmp_path / "set", tmp_path / "two", "--annotations", "notes.json", "--size", 48)
     result = run(*arguments, "--damaged-px", 401, "--kinds", "dent", "--valid-share", 0.1)
-    assert result.exit_code == 0 and "1 pictures are not annotated and were not cut" in result.stdout
+    assert result.exit_code == 0 and "1 picture not annotated, and not cut" in result.stdout
     assert "left out: 1 with too little damage" in result.stdout and "has no damaged tile" in result.stderr
     assert len(list((tmp_path / "two").rglob("*.png"))) == 1
 

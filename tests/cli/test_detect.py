@@ -205,7 +205,31 @@ def test_a_scan_that_cannot_be_read_is_1_in_every_command(run: Run, tmp_path: Pa
     assert result.exit_code == 1
     head, named = result.stderr.splitlines()
     assert head == "1 of 1 scan failed or not inspected in full:"
-    assert "missing.jpg: there is no such file" in named
+    assert named.startswith(f"  {tmp_path / 'missing.jpg'}: there is no such file"), "named once"
+
+
+def test_what_fails_is_named_once_as_it_was_given(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = picture("whole.jpg").read_bytes()
+    Path("trunc.jpg").write_bytes(whole[: len(whole) // 2])
+    detected, planned = run("detect", "trunc.jpg", "nope.jpg"), run("plan", "nope.jpg", "whole.jpg")
+    head, *named = detected.stderr.splitlines()
+    assert head == "2 of 2 scans failed or not inspected in full:" and detected.exit_code == 1
+    assert named[0].startswith("  trunc.jpg: cannot be read") and named[0].count("trunc.jpg") == 1
+    assert named[1].startswith("  nope.jpg: there is no such file") and named[1].count("nope.jpg") == 1
+    assert planned.exit_code == 1
+    assert planned.stderr.splitlines()[0] == "1 of 2 scans could not be planned:", "plan inspects nothing"
+    assert planned.stderr.count("nope.jpg") == 1
+
+
+@pytest.mark.parametrize("command", ["detect", "plan"])
+def test_an_address_is_2_and_told_where_addresses_are_read(run: Run, command: str) -> None:
+    result = run(command, "https://ann:secret@host/x.jpg")
+    assert result.exit_code == 2 and "secret" not in result.stderr
+    assert "'https://host/x.jpg' is an address; expected files on this machine" in result.stderr
+    assert "`surfacedefect batch` a list" in result.stderr
 
 
 @pytest.mark.parametrize("error", [ModelError("no shipped model"), MissingExtraError("pip install it")])

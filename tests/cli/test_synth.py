@@ -47,6 +47,8 @@ def test_writes_and_says_what(run: Run, tmp_path: Path) -> None:
     assert f"{sum(image['regions']['scratch'] for image in images)} scratch" in first
     assert all(Path(path.strip()).exists() for path in paths)
     assert str(out / "annotations.json") in result.stdout
+    result = run("synth", tmp_path / "one", "--count", 1, "--seed", 3, "--workers", 1)
+    assert result.stdout.startswith("1 scan, seed 3, in ")
 
 
 @pytest.mark.usefixtures("small_presets")

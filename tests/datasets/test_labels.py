@@ -56,7 +56,7 @@ def test_names_that_fit_nothing(tmp_path: Path, name: str) -> None:
         return
     assert list(found.values()) == ["ok.jpg"]
     (issue,) = issues
-    assert "no row of the manifest has this picture; set aside with its 1 regions" in issue
+    assert "no row of the manifest has this picture; set aside with its 1 region" in issue
 
 
 def test_a_name_of_several_pictures_is_no_guess(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_name_of_several_pictures_is_no_guess(tmp_path: Path) -> None:
     assert list(found.values()) == ["ok.jpg"]
     assert issues == [
         "a.jpg: the name fits different pictures: 'car 0/a.jpg', 'car 1/a.jpg', 'car 2/a.jpg' and 2 more; "
-        "set aside with its 1 regions"
+        "set aside with its 1 region"
     ]
     one = digest("the same bytes")
     write_rows(tmp_path / "other", [row("car 1/a.jpg", hash=one), row("car 2/a.jpg", hash=one, state="duplicate")])
@@ -89,7 +89,7 @@ def test_another_size_is_set_aside_before_copies_are_merged(tmp_path: Path) -> N
     found, issues = names(tmp_path, image("a.png", DENT, size=(48, 64)), image("b.png", DENT))
     assert found == {one: "b.png"}
     assert issues == [
-        "a.png: the picture 'a.png' is 64 x 48 px, but was annotated at 48 x 64 px; set aside with its 1 regions"
+        "a.png: the picture 'a.png' is 64 x 48 px, but was annotated at 48 x 64 px; set aside with its 1 region"
     ]
 
 

@@ -116,6 +116,22 @@ def made(dest: Path, out: Path, **options: Any) -> tuple[ReportPage, Page]:
     return written, Page(written.path)
 
 
+@pytest.mark.parametrize(
+    ("folder", "title"),
+    [("dataset", "Data set"), ("Data_Set", "Data set"), ("dataset-2", "Data set dataset-2"), ("cars", "Data set cars")],
+)
+def test_one_of_each_is_no_plural_and_the_title_says_nothing_twice(tmp_path: Path, folder: str, title: str) -> None:
+    (tmp_path / "share").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (40, 30), "red").save(tmp_path / "share" / name)
+    ingest(tmp_path / "share", tmp_path / folder)
+    _, page = made(tmp_path / folder, tmp_path / "out")
+    assert f"<h1><bdi>{title}</bdi></h1>" in page.source
+    overview = section(page, "overview")
+    assert "1 good picture" in overview and "1 exact duplicate" in overview and "0 set aside" in overview
+    assert "1 exact duplicates" not in page.source and "1 good pictures" not in page.source
+
+
 def test_its_counts_are_those_of_the_manifest(mess: Path, tmp_path: Path) -> None:
     written, page = made(mess, tmp_path / "out")
     rows = rows_of(mess)

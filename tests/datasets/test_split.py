@@ -245,7 +245,7 @@ def test_groups_of_pattern_annotations_and_the_last_time(tmp_path: Path) -> None
     assert groups() == {"car1/a.png": None, "car1/b.png": "7", "c.png": "7", "d.png": None}
     report = split(dest, options=SplitOptions(group_pattern=CAR))
     assert groups() == {"car1/a.png": "car1", "car1/b.png": "car1", "c.png": "7", "d.png": None}
-    assert any("1 of 4 pictures have no group" in line for line in report.warnings)
+    assert any("1 of 4 pictures without a group" in line for line in report.warnings)
     split(dest, options=SplitOptions(again=True, group_pattern="(?P<group>[a-d])[.]png"))
     assert groups() == {"car1/a.png": "a", "car1/b.png": "b", "c.png": "c", "d.png": "d"}
     split(dest, options=SplitOptions(again=True))
@@ -263,9 +263,9 @@ def test_what_is_set_aside_later_loses_its_split(tmp_path: Path) -> None:
 def test_warnings(tmp_path: Path) -> None:
     dest = write_rows(tmp_path / "set", [row("a.png"), row("b.png", flags=[])])
     lines = split(dest).warnings
-    assert lines[0].startswith("1 of 2 pictures were not compared for near duplicates; run 'surfacedefect data check")
+    assert lines[0].startswith("1 of 2 pictures not compared for near duplicates; run 'surfacedefect data check")
     assert lines[1].startswith("no picture has a group, such as one car")
-    assert any(line.startswith("test is empty: 2 units are too few for its share of 15%") for line in lines)
+    assert any(line.startswith("test is empty: 2 units cannot fill its share of 15%") for line in lines)
     logo = [row(f"car{n}/logo.png", hash=digest("logo"), state="good" if n == 0 else "duplicate") for n in range(6)]
     dest = write_rows(tmp_path / "logo", [*logo, *(row(f"car{n}/a.png") for n in range(12))])
     (line,) = (
@@ -275,7 +275,7 @@ def test_warnings(tmp_path: Path) -> None:
     assert line.endswith("6 groups in it, 6 of them joined by 'car0/logo.png'")
     labels = Labels({digest("a.png"): annotated(0, kinds=(), side=1)}, (), ())
     dest = write_rows(tmp_path / "bare", [row("a.png"), row("b.png")])
-    assert any("1 of 2 pictures have no annotations" in line for line in split(dest, labels=labels).warnings)
+    assert any("1 of 2 pictures without annotations" in line for line in split(dest, labels=labels).warnings)
 
 
 def test_a_split_with_no_share_stays_empty_without_a_warning(tmp_path: Path) -> None:

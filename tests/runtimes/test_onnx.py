@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,6 +70,16 @@ def test_damaged_weights_are_refused(tiny_weights):
         file.write(b"x")
     with pytest.raises(sd.ModelError, match="sha256"):
         sd.Detector(tiny_weights)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_file_that_is_no_model_is_told_what_one_is(tmp_path, kind):
+    scan = tmp_path / "scan.jpg"
+    scan.write_bytes(b"a picture")
+    with pytest.raises(
+        sd.ModelError, match=r"scan.jpg' is a file, but no model: .*\.onnx with its \.json card.*unet-lite0"
+    ):
+        find_weights(kind(scan))
 
 
 def test_names_that_are_not_there():

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from surfacedefect import _workers
-from surfacedefect.annotations import rasterise, read_coco
+from surfacedefect.annotations import rasterise, read_coco, read_mended
 from surfacedefect.errors import OptionError, OutputError
 from surfacedefect.synthetic import FIRST_BENCHMARK_SEED, SyntheticConfig, dataset, presets, render_scan
 from surfacedefect.synthetic.dataset import write_dataset
@@ -118,6 +118,17 @@ def test_masks_and_outlines_are_the_renderers_truth(made: Path) -> None:
         assert np.array_equal(codes == 255, truth.ignore)
         assert np.array_equal(drawn["ignore"], truth.ignore)
     assert sum(image["regions"]["scratch"] for image in manifest["images"]) > 0
+
+
+def test_what_is_written_is_read_without_a_word(made: Path) -> None:
+    read = read_mended(made / "annotations.json", images_dir=made / "images")
+    at_the_edge = [
+        region
+        for image in read.dataset.images
+        for region in image.regions
+        if 0 in region.polygon.bounds[:2] or region.polygon.bounds[2] == 160 or region.polygon.bounds[3] == 120
+    ]
+    assert at_the_edge and read.issues == ()
 
 
 def test_codes_of_a_mask() -> None:

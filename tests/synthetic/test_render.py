@@ -17,6 +17,7 @@ from surfacedefect.synthetic.config import CLEAN, SyntheticConfig
 from surfacedefect.synthetic.fringe import Fringe
 from surfacedefect.synthetic.render import SyntheticScan, _photograph, render_scan, render_window
 from surfacedefect.synthetic.scene import random_scene
+from surfacedefect.synthetic.truth import SyntheticTruth
 
 SMALL = SyntheticConfig(width=360, height=280, mm_per_px=0.2, scratches=(2, 3), chips=(1, 3), scuffs=(1, 1),
                         dents=(1, 1), jpeg_quality=None)  # fmt: skip
@@ -76,7 +77,17 @@ def test_polygons_cover_the_masks() -> None:
             assert all(p.is_valid and p.geom_type == "Polygon" for p in own)
             assert sum(p.area for p in own) == pytest.approx(mask.sum(), rel=0.05, abs=1)
             for left, top, right, bottom in (p.bounds for p in own):
-                assert left > -0.1 and top > -0.1 and right < 360.1 and bottom < 280.1
+                assert left >= 0 and top >= 0 and right <= 360 and bottom <= 280
+
+
+def test_polygons_end_where_the_picture_ends() -> None:
+    mask = np.zeros((6, 8), np.uint8)
+    mask[0, :2] = mask[1, 2] = mask[5, 7] = mask[4, 6] = 1  # two corners, each with a pixel that touches at a point
+    found = SyntheticTruth({"scratch": mask}, np.zeros_like(mask)).polygons
+    assert [kind for kind, _ in found] == ["scratch", "scratch"], "clipping parts nothing"
+    first, last = sorted(polygon.bounds for _, polygon in found)
+    assert first == pytest.approx((0, 0, 3.01, 2.01), abs=1e-9) and min(first) == 0
+    assert last == pytest.approx((5.99, 3.99, 8, 6), abs=1e-9) and last[2:] == (8, 6)
 
 
 def test_defects_account_for_every_damaged_pixel() -> None:

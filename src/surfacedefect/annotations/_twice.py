@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import shapely
 
+from surfacedefect._words import counted
 from surfacedefect.annotations import _rle
 from surfacedefect.annotations.issues import AnnotationIssue
 from surfacedefect.annotations.record import AnnotatedImage, Region
@@ -35,7 +36,7 @@ def _one(name: str, copies: list[AnnotatedImage], *, issues: list[AnnotationIssu
                 f"annotated again at {image.width} x {image.height} px"
                 f"{_called(image, name)}, but first at {first.width} x {first.height} px"
             )
-            done = f"the copy was set aside with its {len(image.regions)} regions"
+            done = f"the copy was set aside with its {counted(len(image.regions), 'region')}"
             issues.append(AnnotationIssue(name, what, done, _wkt(image.regions), set_aside=True))
         else:
             alike.append(image)
@@ -70,7 +71,7 @@ def _merged_regions(copies: list[tuple[Region, ...]]) -> tuple[tuple[Region, ...
     for at, region in enumerate(regions):
         groups.setdefault(find(at), []).append(region)
     joined = sum(len(same) > 1 for same in groups.values())
-    notes = f"{len(regions)} regions became {len(groups)}, {joined} of them the union of several"
+    notes = f"{counted(len(regions), 'region')} became {len(groups)}, {joined} of them the union of several"
     return tuple(_union(same) for same in groups.values()), notes
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 
 from surfacedefect._checks import checked_kinds
+from surfacedefect._words import counted
 from surfacedefect.annotations import _rle
 from surfacedefect.annotations._outlines import FARTHEST, made_valid
 from surfacedefect.annotations._pictures import size_px
@@ -205,6 +206,6 @@ def _is_there(image: AnnotatedImage, name: str, *, folder: Path, issues: list[An
     except AnnotationError as error:
         what = str(error)
     was = "; ".join(f"{region.kind} {region.polygon.wkt}" for region in image.regions)
-    done = f"set aside with its {len(image.regions)} regions"
+    done = f"set aside with its {counted(len(image.regions), 'region')}"
     issues.append(AnnotationIssue(image.file_name, what, done, was, set_aside=True))
     return False

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from surfacedefect._sqlite import SqliteJournal
 from surfacedefect.batch.jobs import Job, Result, bucket_of
@@ -40,7 +40,8 @@ ON CONFLICT (name) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name
     computed = scans.computed + excluded.computed
 """
 
-
+Unit = Literal["px", "mm"]
+_LONGEST: dict[Unit, str] = {"px": "longest_px", "mm": "json_extract(found, '$.longest_scratch_mm')"}
 _KNOWN = "SELECT name, picture, version, model, options, state, reason, coverage, car, run FROM scans"
 
 
@@ -178,10 +179,17 @@ class Journal(SqliteJournal):
         )[0]
         return found
 
-    def worst_cars(self, most: int) -> list[tuple[str, int, int, float | None, int]]:
-        """Car, scans done, defects, longest scratch in px and scans not done, most defects first."""
+    def scaled(self) -> tuple[int, int]:
+        """Count the scans done in which scratches were looked for, and those of them that have a scale."""
+        found: tuple[int, int] = self._all(
+            f"SELECT COUNT(*), COUNT({_LONGEST['mm']}) FROM scans WHERE state = 'done' AND longest_px IS NOT NULL"
+        )[0]
+        return found
+
+    def worst_cars(self, most: int, *, unit: Unit = "px") -> list[tuple[str, int, int, float | None, int]]:
+        """Car, scans done, defects, longest scratch and scans not done, most defects first."""
         return self._all(
-            "SELECT car, SUM(state = 'done'), SUM(defects), MAX(longest_px), SUM(state <> 'done') FROM scans "
+            f"SELECT car, SUM(state = 'done'), SUM(defects), MAX({_LONGEST[unit]}), SUM(state <> 'done') FROM scans "
             "WHERE car <> '' GROUP BY car ORDER BY SUM(defects) DESC, car LIMIT ?",
             most,
         )
@@ -194,10 +202,10 @@ class Journal(SqliteJournal):
             "AND state = 'done' GROUP BY car) GROUP BY least ORDER BY least"
         )
 
-    def worst_scans(self, most: int) -> list[tuple[str, str, int, float | None, str]]:
-        """Name, car, defects, longest scratch in px and stem of the scans with most defects."""
+    def worst_scans(self, most: int, *, unit: Unit = "px") -> list[tuple[str, str, int, float | None, str]]:
+        """Name, car, defects, longest scratch and stem of the scans with most defects."""
         return self._all(
-            "SELECT name, car, defects, longest_px, stem FROM scans WHERE defects > 0 "
+            f"SELECT name, car, defects, {_LONGEST[unit]}, stem FROM scans WHERE defects > 0 "
             "ORDER BY defects DESC, name LIMIT ?",
             most,
         )

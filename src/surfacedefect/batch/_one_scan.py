@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from surfacedefect._words import unnamed
 from surfacedefect.batch._model import card_hash, load
 from surfacedefect.batch._outputs import Destination
 from surfacedefect.batch._reading import Fetched
@@ -95,7 +96,8 @@ class Inspector:
         except SurfaceDefectError as error:
             if fetched.changed:
                 return _replaced(job)
-            return _ended(job, fetched, "set_aside", str(error))
+            reason = unnamed(str(error), job.file_name, fetched.path, fetched.path.name)
+            return _ended(job, fetched, "set_aside", reason)
         except MemoryError:
             reason = "there is not enough memory for it; see `surfacedefect plan`"
             return _ended(job, fetched, "set_aside", reason)

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from surfacedefect._version import __version__
-from surfacedefect.batch._journal import Journal
+from surfacedefect._words import counted
+from surfacedefect.batch._journal import Journal, Unit
 from surfacedefect.batch._outputs import Destination
 from surfacedefect.batch.jobs import GRID
 from surfacedefect.batch.table import FOLDER
@@ -44,7 +45,8 @@ def page(journal: Journal, *, source: str) -> str:
     partly, least = journal.partly(_MOST)
     states = journal.states()
     not_done = sum(states.values()) - done
-    worst = journal.worst_cars(_MOST)
+    unit, unit_note = _unit(journal)
+    worst = journal.worst_cars(_MOST, unit=unit)
     spread = journal.cars_by_defects()
     return _rendered(
         {
@@ -58,9 +60,10 @@ def page(journal: Journal, *, source: str) -> str:
             "cars": cars,
             "seconds": seconds,
             "spread": _bars([(_SPREAD[least], count) for least, count in spread]),
-            "worst_cars": [_car(row) for row in worst if row[2] or row[4]],
+            "unit_note": unit_note,
+            "worst_cars": [_car(row, unit) for row in worst if row[2] or row[4]],
             "more_cars": max(0, cars - len(worst)),
-            "worst_scans": [_scan(row) for row in journal.worst_scans(_MOST)],
+            "worst_scans": [_scan(row, unit) for row in journal.worst_scans(_MOST, unit=unit)],
             "heat": heat_maps(journal),
             "grid": {"rows": GRID[0], "columns": GRID[1]},
             "not_done": [
@@ -98,18 +101,35 @@ def _bars(rows: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
     return [{"label": label, "count": count, "length": round(100 * count / most, 2)} for label, count in rows]
 
 
-def _car(row: tuple[str, int, int, float | None, int]) -> dict[str, Any]:
+def _unit(journal: Journal) -> tuple[Unit, str]:
+    """Choose one unit for every length, as two compare badly; with a sentence on it where it is not mm."""
+    counted, scaled = journal.scaled()
+    if scaled == counted:
+        return ("mm", "") if counted else ("px", "")
+    if not scaled:
+        return "px", "Lengths are in px: no scan has a scale. --mm-per-px gives one."
+    lacking = counted - scaled
+    have = "has" if lacking == 1 else "have"
+    return "px", f"Lengths are in px: {lacking:,} of {counted:,} scans {have} no scale. --mm-per-px gives one."
+
+
+def _car(row: tuple[str, int, int, float | None, int], unit: Unit) -> dict[str, Any]:
     car, scans, defects, longest, not_done = row
-    return {"name": car, "scans": scans, "defects": defects, "longest": _px(longest), "not_done": not_done}
+    return {"name": car, "scans": scans, "defects": defects, "longest": _length(longest, unit), "not_done": not_done}
 
 
-def _scan(row: tuple[str, str, int, float | None, str]) -> dict[str, Any]:
+def _scan(row: tuple[str, str, int, float | None, str], unit: Unit) -> dict[str, Any]:
     name, car, defects, longest, stem = row
-    return {"name": name, "car": car, "defects": defects, "longest": _px(longest), "geojson": f"{stem}.geojson"}
+    shown = _length(longest, unit)
+    return {"name": name, "car": car, "defects": defects, "longest": shown, "geojson": f"{stem}.geojson"}
 
 
-def _px(length: float | None) -> str:
-    return "not looked for" if length is None else f"{length:,.0f} px" if length else "none"
+def _length(length: float | None, unit: Unit) -> str:
+    if length is None:
+        return "not looked for"
+    if not length:
+        return "none"
+    return f"{length:,.1f} mm" if unit == "mm" else f"{length:,.0f} px"
 
 
 def _rendered(values: Mapping[str, Any]) -> str:
@@ -124,7 +144,7 @@ def _rendered(values: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for make in (words.name, words.reason, words.number, words.counted, words.percent):
+    for make in (words.name, words.reason, words.number, counted, words.percent):
         environment.filters[make.__name__] = make
     style = environment.loader.get_source(environment, "fleet.css")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

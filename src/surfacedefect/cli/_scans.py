@@ -23,13 +23,20 @@ def expand(arguments: Sequence[str]) -> list[Path]:
     Raises
     ------
     OptionError
-        An argument is a folder, or a pattern that matches no file.
+        An argument is a folder, an address, or a pattern that matches no file.
     """
     scans: dict[Path, None] = {}
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
             raise OptionError(f"'{shortened(argument)}' is a folder; expected scans. {_hint(path)}")
+        if "://" in argument and not path.exists():
+            from surfacedefect.datasets._sources import without_secrets
+
+            raise OptionError(
+                f"'{shortened(without_secrets(argument))}' is an address; expected files on this machine. Download it, "
+                "or give `surfacedefect batch` a list (.txt) with an address a line"
+            )
         if path.exists() or not glob.has_magic(argument):
             scans[path] = None
             continue

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from surfacedefect._words import shortened, visible
+from surfacedefect._words import counted, shortened, visible
 from surfacedefect.cli import _options, _show
 from surfacedefect.errors import OptionError
 
@@ -97,8 +97,8 @@ def batch(
         return
     if len(words) != 1 or out is None:
         raise OptionError(
-            f"found {len(words)} argument(s){'' if out else ' and no --out'}; expected `surfacedefect batch SRC --out "
-            "DST` or `surfacedefect batch status DST`"
+            f"found {counted(len(words), 'argument')}{'' if out else ' and no --out'}; expected `surfacedefect batch "
+            "SRC --out DST` or `surfacedefect batch status DST`"
         )
     from surfacedefect import batch as batches
 
@@ -142,9 +142,9 @@ def _pairs(option: str, pairs: list[str] | None) -> dict[str, str] | None:
 def _print_report(report: BatchReport) -> None:
     rate = report.computed / report.seconds if report.seconds else 0.0
     typer.echo(
-        f"{report.done:,} scans inspected, {report.computed:,} of them in this run in {_show.duration(report.seconds)} "
-        f"({rate:.2f} a second); {report.set_aside:,} set aside, {report.unread:,} out of reach, {report.partly:,} "
-        "inspected in part"
+        f"{counted(report.done, 'scan')} inspected, {report.computed:,} of them in this run in "
+        f"{_show.duration(report.seconds)} ({rate:.2f} a second); {report.set_aside:,} set aside, "
+        f"{report.unread:,} out of reach, {report.partly:,} inspected in part"
     )
     for name in (report.page, report.table):
         typer.echo(f"  {report.dest}/{name}")
@@ -168,7 +168,9 @@ def _print_status(dest: str, state_folder: str | None) -> None:
         typer.echo(f"no batch is running there{ended}")
     rows = [(state, states[state], f"{count:,}") for state, count in now.states.items()]
     _show.table(("state", "what it is", "scans"), rows or [("-", "nothing is recorded yet", "0")], left=2)
-    typer.echo(f"{now.defects:,} defects, {now.cars:,} cars, {now.partly:,} scans inspected in part")
+    typer.echo(
+        f"{counted(now.defects, 'defect')}, {counted(now.cars, 'car')}, {counted(now.partly, 'scan')} inspected in part"
+    )
     for name, state, reason in now.not_done:
         typer.echo(_one_line(f"  {name} ({state}): {reason}"))
     if not now.complete:
@@ -196,11 +198,11 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
 
 
 def _line(now: Progress) -> str:
-    of = f" of {now.of:,}" if now.of is not None else ""
+    seen = counted(now.seen, "scan") if now.of is None else f"{now.seen:,} of {counted(now.of, 'scan')}"
     rate = f", {now.scans_per_s:.2f} a second" if now.scans_per_s > 0 else ""
     left = f", {_show.duration(now.seconds_left)} left" if now.seconds_left is not None else ""
     aside = f", {now.not_done:,} not done" if now.not_done else ""
-    return f"{now.seen:,}{of} scans{aside}{rate}{left}"
+    return f"{seen}{aside}{rate}{left}"
 
 
 class _Lines:

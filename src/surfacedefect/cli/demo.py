@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from surfacedefect._words import counted
 from surfacedefect.errors import OutputError, PredictorError, ScanError
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def _compare(found: Detections, truth: SyntheticTruth) -> bool:
     views = prepare_truth(truth.masks, ignore=truth.ignore).views
     counts = objects_from_polygons(found, views[TOGETHER], froc_thresholds=())
     typer.echo(
-        f"against the rendered truth: {counts.found} of {counts.regions} damaged regions found (an outline may cover "
-        f"several), {counts.false_alarms} false alarms"
+        f"against the rendered truth: {counts.found} of {counted(counts.regions, 'damaged region')} found (an outline "
+        f"may cover several), {counted(counts.false_alarms, 'false alarm')}"
     )
     good = counts.recall >= LEAST_FOUND and counts.false_alarms <= MOST_FALSE
     if not good:

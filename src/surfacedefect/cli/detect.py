@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from surfacedefect._progress import window_bar
+from surfacedefect._words import counted, unnamed
 from surfacedefect.cli import _options, _scans, _show
 from surfacedefect.errors import MissingExtraError, ModelError, OptionError, SurfaceDefectError
 
@@ -220,11 +221,13 @@ def _print_found(found: Detections, job: _Job, *, seconds: float) -> None:
         typer.echo(f"  {path}")
 
 
-def name_troubles(troubles: Sequence[tuple[Path, str]], *, of: int) -> None:
+def name_troubles(
+    troubles: Sequence[tuple[Path, str]], *, of: int, what: str = "failed or not inspected in full"
+) -> None:
     """Name at the end, on stderr, what was not inspected in full, and leave with 1 when there is any."""
     if not troubles:
         return
-    typer.echo(f"{len(troubles)} of {of} scan{'s' if of > 1 else ''} failed or not inspected in full:", err=True)
+    typer.echo(f"{len(troubles)} of {counted(of, 'scan')} {what}:", err=True)
     for scan, trouble in troubles:
-        typer.echo(f"  {scan}: {trouble}", err=True)
+        typer.echo(f"  {scan}: {unnamed(trouble, scan, scan.expanduser().absolute(), scan.name)}", err=True)
     raise typer.Exit(1)

@@ -48,7 +48,7 @@ def plan(
             rows.append(_row("together", "", windows, seconds, max(one.peak_memory_bytes for _, one in plans)))
         _show.table(("scan", "size px", "windows", "time", "memory"), rows)
         typer.echo("memory: above the loaded model; what the engine itself takes for a window comes on top")
-    name_troubles(troubles, of=len(paths))
+    name_troubles(troubles, of=len(paths), what="could not be planned")
 
 
 def _row(name: str, size: str, windows: int, seconds: float, memory_bytes: int) -> tuple[str, ...]:

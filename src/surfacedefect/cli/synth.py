@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from surfacedefect._words import counted
+
 
 def synth(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; the same arguments go on in it.")],
@@ -48,9 +50,9 @@ def synth(
     images = json.loads(manifest.read_text(encoding="utf-8"))["images"]
     kinds = ", ".join(f"{sum(image['regions'][kind] for image in images)} {kind}" for kind in images[0]["regions"])
     first, last = images[0]["seed"], images[-1]["seed"]
+    seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
     typer.echo(
-        f"{len(images)} scans, seeds {first} to {last}, in {_show.duration(time.perf_counter() - started)}; "
-        f"regions: {kinds}"
+        f"{counted(len(images), 'scan')}, {seeds}, in {_show.duration(time.perf_counter() - started)}; regions: {kinds}"
     )
     for name in ("images", "masks", "annotations.json", manifest.name):
         typer.echo(f"  {out / name}")

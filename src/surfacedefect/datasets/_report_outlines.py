@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from surfacedefect._words import counted
 from surfacedefect.datasets._prevalence import ALL, IGNORE, RULES, Prevalence
 from surfacedefect.datasets._report_facts import Bounds
 from surfacedefect.datasets._report_labels import LabelFacts, SplitLabels
 from surfacedefect.datasets._report_page import Pictures, bars, histogram, split_order
-from surfacedefect.datasets._report_words import counted, percent
+from surfacedefect.datasets._report_words import percent
 from surfacedefect.datasets._thumbnails import Order
 
 OUTLINED_PX = 336

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from surfacedefect._words import counted
 from surfacedefect.datasets._report_facts import NO_SPLIT, Bins, Bounds, Facts, GroupFacts, Shown, torn
-from surfacedefect.datasets._report_words import counted, number, percent, size, span
+from surfacedefect.datasets._report_words import number, percent, size, span
 from surfacedefect.datasets._thumbnails import Order
 from surfacedefect.datasets.manifest import STATES
 from surfacedefect.datasets.quarantine import KEPT
@@ -91,16 +92,17 @@ def overview(facts: Facts) -> dict[str, Any]:
 
 
 def _parts(facts: Facts) -> list[dict[str, Any]]:
-    """Segments of the bar of all paths: (kind, label, left, width) in percent."""
+    """Segments of the bar of all paths: (kind, text, left, width) in percent."""
+    good, duplicates, aside = facts.good.rows, facts.duplicates.rows, facts.set_aside_rows
     counts = (
-        ("good", "good pictures", facts.good.rows),
-        ("duplicate", "exact duplicates", facts.duplicates.rows),
-        ("aside", "set aside", facts.set_aside_rows),
+        ("good", counted(good, "good picture"), good),
+        ("duplicate", counted(duplicates, "exact duplicate"), duplicates),
+        ("aside", f"{number(aside)} set aside", aside),
     )
     left, parts = 0.0, []
-    for kind, label, count in counts:
+    for kind, text, count in counts:
         width = 100 * count / facts.rows if facts.rows else 0
-        parts.append({"kind": kind, "label": label, "rows": count, "left": round(left, 3), "width": round(width, 3)})
+        parts.append({"kind": kind, "text": text, "left": round(left, 3), "width": round(width, 3)})
         left += width
     return parts
 

@@ -36,18 +36,6 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def counted(value: int, thing: str) -> str:
-    """Write a number with its noun.
-
-    Examples
-    --------
-    >>> counted(1, "picture"), counted(2000, "picture"), counted(3, "copy")
-    ('1 picture', '2,000 pictures', '3 copies')
-    """
-    several = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
-    return f"{number(value)} {thing if value == 1 else several}"
-
-
 def size(value: float | None) -> str:
     """Bytes in the unit that suits them.
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from surfacedefect._words import shortened
+from surfacedefect._words import counted, shortened
 from surfacedefect.datasets._strata import IGNORE, damaged_px
 from surfacedefect.datasets._units import SPLITS, Unit, rows_by
 from surfacedefect.datasets.labels import Labels
@@ -76,17 +76,17 @@ def warnings(
     rows = [row for unit in units for row in unit.rows]
     pictures = len(splits)
     if unseen := len({row.hash for row in rows if not row.looked_at}):
-        yield f"{unseen:,} of {pictures:,} pictures were not compared for near duplicates; {CHECK_FIRST}"
+        yield f"{unseen:,} of {counted(pictures, 'picture')} not compared for near duplicates; {CHECK_FIRST}"
     alone = len({row.hash for row in rows} - {row.hash for row in rows if row.group})
     if alone:
-        which = "no picture has a" if alone == pictures else f"{alone:,} of {pictures:,} pictures have no"
+        which = "no picture has a" if alone == pictures else f"{alone:,} of {pictures:,} pictures without a"
         yield f"{which} group, such as one car; pictures of one car may get apart. Give a pattern, or annotations"
     if labels and (bare := sum(digest not in labels.by_hash for digest in splits)):
-        yield f"{bare:,} of {pictures:,} pictures have no annotations; only their number is balanced"
+        yield f"{bare:,} of {counted(pictures, 'picture')} without annotations; only their number is balanced"
     yield from _large(units, shares=shares, pictures=pictures)
     for name, share in shares.items():
         if share and name not in splits.values():
-            yield f"{name} is empty: {len(units):,} units are too few for its share of {share:.0%}"
+            yield f"{name} is empty: {counted(len(units), 'unit')} cannot fill its share of {share:.0%}"
     if len(units) > len(SPLITS):
         biggest = max(len(unit.hashes) for unit in units)
         for name, share in shares.items():

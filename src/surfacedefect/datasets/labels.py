@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from surfacedefect._checks import expect
-from surfacedefect._words import shortened
+from surfacedefect._words import counted, shortened
 from surfacedefect.annotations import AnnotatedImage, AnnotationIssue, Dataset, Mended, detect_format, mend, read_mended
 from surfacedefect.datasets._brought import laid_out
 from surfacedefect.datasets._layout import Layout
@@ -165,7 +165,7 @@ def _found(
         rows = matcher.find(image.file_name)
         if what := _wrong(image, rows):
             was = "; ".join(f"{region.kind} {region.polygon.wkt}" for region in image.regions)
-            done = f"set aside with its {len(image.regions)} regions"
+            done = f"set aside with its {counted(len(image.regions), 'region')}"
             issues.append(AnnotationIssue(image.file_name, what, done, was, set_aside=True))
         else:
             shown = all(row.state != "good" for row in rows)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from surfacedefect._files import atomic_path, check_folder
 from surfacedefect._version import __version__
-from surfacedefect._words import shortened
+from surfacedefect._words import counted, shortened
 from surfacedefect.datasets import _report_page as page
 from surfacedefect.datasets import _report_words as words
 from surfacedefect.datasets._layout import Layout
@@ -94,7 +94,7 @@ def report(
     annotations, format, kinds
         As in `read_labels`; without annotations the page has no class balance and no prevalence, and says so.
     title
-        Heading of the page; None for the name of the folder.
+        Heading of the page; None for "Data set" and the name of the folder, where that says more.
     progress
         Called with a `Progress` at most ten times a second, never two at a time.
 
@@ -139,7 +139,7 @@ def report(
     text = _rendered(
         {
             **sections,
-            "title": title or f"Data set {layout.folder.name}",
+            "title": title or _title(layout.folder.name),
             "version": version,
             "made": datetime.datetime.now(datetime.UTC),
             "thumbnails": thumbnails,
@@ -159,6 +159,11 @@ def report(
         failures=tuple((one["path"], one["reason"]) for one in failures),
         version=version,
     )
+
+
+def _title(name: str) -> str:
+    said = "".join(filter(str.isalnum, name)).casefold() == "dataset"  # "Data set dataset" says it twice
+    return "Data set" if said or not name else f"Data set {name}"
 
 
 def _checked_folder(out: str | os.PathLike[str], *, layout: Layout) -> Path:
@@ -247,7 +252,7 @@ def _rendered(values: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for make in (words.name, words.reason, words.number, words.counted, words.size, words.percent):
+    for make in (words.name, words.reason, words.number, counted, words.size, words.percent):
         environment.filters[make.__name__] = make
     style = environment.loader.get_source(environment, "report.css")[0] if environment.loader else ""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

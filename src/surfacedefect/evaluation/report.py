@@ -11,6 +11,7 @@ from operator import add
 from typing import Any
 
 from surfacedefect._files import without_nan
+from surfacedefect._words import counted
 from surfacedefect.errors import EvaluationError
 from surfacedefect.evaluation.intervals import Interval, bootstrap_intervals, merge_groups
 from surfacedefect.evaluation.protocol import Protocol
@@ -136,7 +137,7 @@ class Report:
         return "\n".join([*table, self._footnote()])
 
     def _footnote(self) -> str:
-        parts = [f"{self.scans} scans of {self.groups} groups"]
+        parts = [f"{counted(self.scans, 'scan')} of {counted(self.groups, 'group')}"]
         if self.groups < self.protocol.least_groups:
             parts.append(f"no interval: at least {self.protocol.least_groups} groups are needed")
         else:

@@ -46,17 +46,27 @@ def find_weights(model: str | Path) -> Path:
         name = DEFAULT_MODEL if model == "default" else model
         path = weights_folder() / f"{name}.onnx"
         if not path.is_file():
+            _refuse_other_files(Path(model))
             raise ModelError(
                 f"no shipped model is called '{shortened(name)}'; shipped: {sorted(shipped_models()) or 'none'}. "
                 "Give one of them, the path of an .onnx file with its card, or a Predictor"
             )
         return path
     path = Path(model).expanduser()
+    _refuse_other_files(path)
     if path.suffix != ".onnx" or not path.is_file():
         raise ModelError(
             f"no weights file at '{shortened(path)}'; expected an .onnx file with its .json card beside it"
         )
     return path
+
+
+def _refuse_other_files(path: Path) -> None:
+    if path.suffix != ".onnx" and path.is_file():
+        raise ModelError(
+            f"'{shortened(path)}' is a file, but no model: a model file is an .onnx with its .json card beside it; "
+            f"expected one, or the name of a shipped model: {sorted(shipped_models()) or 'none'}"
+        )
 
 
 def load_predictor(model: str | Path, *, runtime: str = "auto", threads: int | None = None) -> Predictor:

@@ -20,6 +20,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
+from surfacedefect._words import counted
 from surfacedefect.errors import OutputError
 from surfacedefect.serving._call import Call
 from surfacedefect.serving._grpc import Gate, abort, accepting, call_of
@@ -84,7 +85,7 @@ class Scans:
         model, options = self._model, self._options
         model.check_ready()
         if self._open > options.workers + options.queue_length:
-            raise RequestError("queue_full", f"{self._open} scans are on their way already; ask again later")
+            raise RequestError("queue_full", f"{counted(self._open, 'scan')} on the way already; ask again later")
         self._open += 1
         try:
             # Removing it may take a while on a slow disk, but it is never left behind.

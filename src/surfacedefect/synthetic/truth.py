@@ -84,16 +84,19 @@ class SyntheticTruth:
 
     @property
     def polygons(self) -> list[tuple[str, Polygon]]:
-        """List (kind, polygon) of every 8-connected region, in pixel coordinates (x, y), 0.01 px wider."""
+        """List (kind, polygon) of every 8-connected region, in pixel coordinates (x, y), 0.01 px wider inside."""
         from rasterio.features import shapes
-        from shapely import make_valid
+        from shapely import box, intersection, make_valid
         from shapely.geometry import shape
 
         found: list[tuple[str, Polygon]] = []
         for kind, mask in self.masks.items():
+            picture = box(0, 0, mask.shape[1], mask.shape[0])
             for geometry, _ in shapes(mask, mask=mask.astype(bool), connectivity=8):
                 # pixels that meet at a corner only would fall apart into single polygons: let the corners overlap
                 joined = make_valid(shape(geometry)).buffer(_CORNER, join_style="mitre")
+                if not picture.covers(joined):
+                    joined = intersection(joined, picture)
                 found += [(kind, part) for part in getattr(joined, "geoms", [joined])]
         return found
 

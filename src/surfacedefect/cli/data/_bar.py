@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from surfacedefect._words import counted
+
 if TYPE_CHECKING:
     from surfacedefect.datasets import Progress
 
@@ -45,8 +47,8 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
 
 
 def _files(now: Progress) -> str:
-    what = "pairs" if now.phase == "comparing" else "files"
-    return f"{now.files:,} of {now.of_files:,} {what}" if now.of_files else f"{now.files:,} {what}"
+    what = "pair" if now.phase == "comparing" else "file"
+    return f"{now.files:,} of {counted(now.of_files, what)}" if now.of_files else counted(now.files, what)
 
 
 class _Lines:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from surfacedefect._words import counted
+
 SOME_UNREADABLE = 1
 _MOST_GROUPS, _MOST_MEMBERS, _MOST_UNREADABLE = 20, 4, 50
 
@@ -24,8 +26,8 @@ def check(
     with progress_bar() as told:
         report = run(dest, workers=workers, progress=told)
     typer.echo(
-        f"{report.pictures:,} pictures, {report.looked_at:,} looked at and {report.compared:,} pairs compared "
-        f"in {_show.duration(report.seconds)}"
+        f"{counted(report.pictures, 'picture')}, {report.looked_at:,} looked at and {counted(report.compared, 'pair')} "
+        f"compared in {_show.duration(report.seconds)}"
     )
     flagged = [(flag, meaning, f"{report.flags[flag]:,}") for flag, meaning in FLAGS.items() if flag in report.flags]
     if flagged:
@@ -33,8 +35,7 @@ def check(
     else:
         typer.echo("no picture is flagged")
     members = sum(len(group) for group in report.groups)
-    groups = "1 group" if len(report.groups) == 1 else f"{len(report.groups):,} groups"
-    typer.echo(f"{groups} of near duplicates with {members:,} pictures")
+    typer.echo(f"{counted(len(report.groups), 'group')} of near duplicates with {counted(members, 'picture')}")
     for group in report.groups[:_MOST_GROUPS]:
         more = f" and {len(group) - _MOST_MEMBERS:,} more" if len(group) > _MOST_MEMBERS else ""
         typer.echo("  " + ", ".join(repr(path) for path in group[:_MOST_MEMBERS]) + more)
@@ -45,8 +46,8 @@ def check(
         typer.echo(f"not looked at: {path!r}: {reason}", err=True)
     if report.unreadable:
         typer.echo(
-            f"{len(report.unreadable):,} pictures could not be read; 'surfacedefect data verify {dest}' says what "
-            "happened to them",
+            f"{counted(len(report.unreadable), 'picture')} could not be read; 'surfacedefect data verify {dest}' says "
+            "what happened",
             err=True,
         )
         raise typer.Exit(SOME_UNREADABLE)

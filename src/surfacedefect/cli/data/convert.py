@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from surfacedefect._words import counted
 from surfacedefect.cli._options import split
 
 _SET_ASIDE = 1
@@ -58,9 +59,12 @@ def convert(
     if len(issues) > _MOST_LINES:
         typer.echo(f"... and {len(issues) - _MOST_LINES} more: --report FILE lists all", err=True)
     aside = sum(issue.set_aside for issue in issues)
-    counted = Counter(region.kind for image in dataset.images for region in image.regions)
-    regions = ", ".join(f"{counted[kind]} {kind}" for kind in dataset.categories) or "none"
-    typer.echo(f"{len(dataset.images)} pictures; regions: {regions}; {len(issues) - aside} mended, {aside} set aside")
+    of_kind = Counter(region.kind for image in dataset.images for region in image.regions)
+    regions = ", ".join(f"{of_kind[kind]} {kind}" for kind in dataset.categories) or "none"
+    typer.echo(
+        f"{counted(len(dataset.images), 'picture')}; regions: {regions}; "
+        f"{len(issues) - aside} mended, {aside} set aside"
+    )
     if lost:
         typer.echo(f"{to} cannot hold: {', '.join(lost)}")
     typer.echo(f"  {out}")

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from surfacedefect._words import counted
+
 SOME_FAILED = 1
 
 
@@ -69,8 +71,9 @@ def ingest(
     with progress_bar() as told:
         report = run(source, dest, options=options, progress=told)
     typer.echo(
-        f"{report.listed:,} paths, {report.fetched_files:,} files with {report.fetched_bytes / 1e6:,.1f} MB fetched "
-        f"in {_show.duration(report.seconds)}; the manifest has {sum(report.states.values()):,} rows:"
+        f"{counted(report.listed, 'path')}, {counted(report.fetched_files, 'file')} with "
+        f"{report.fetched_bytes / 1e6:,.1f} MB fetched in {_show.duration(report.seconds)}; the manifest has "
+        f"{counted(sum(report.states.values()), 'row')}:"
     )
     _show.table(("state", "what it is", "rows"), [(s, STATES[s], f"{n:,}") for s, n in report.states.items()], left=2)
     typer.echo(f"{report.dest / 'manifest.parquet'}\nversion {report.version}")

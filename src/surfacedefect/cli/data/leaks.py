@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from surfacedefect._words import counted
+
 LEAKS_FOUND = 1
 
 
@@ -23,13 +25,15 @@ def leaks(
     pictures, without, unseen = count_unsplit(dest)
     for leak in found:
         typer.echo(str(leak))
-    typer.echo(f"{len(found):,} leaks between the splits of {pictures - without:,} pictures")
+    typer.echo(f"{counted(len(found), 'leak')} between the splits of {counted(pictures - without, 'picture')}")
     if without:
-        typer.echo(f"warning: {without:,} pictures have no split; run 'surfacedefect data split DEST'", err=True)
+        typer.echo(
+            f"warning: {counted(without, 'picture')} without a split; run 'surfacedefect data split DEST'", err=True
+        )
     if unseen:
         typer.echo(
-            f"warning: {unseen:,} pictures were not compared for near duplicates; run 'surfacedefect data check DEST' "
-            "and split again",
+            f"warning: {counted(unseen, 'picture')} not compared for near duplicates; run 'surfacedefect data check "
+            "DEST' and split again",
             err=True,
         )
     if found:

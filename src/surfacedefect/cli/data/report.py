@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from surfacedefect._words import counted
+
 _MOST_LINES = 10
 
 
@@ -36,7 +38,10 @@ def report(
             dest, out, annotations=annotations, format=format, kinds=known_kinds(kinds), title=title, progress=told
         )
     annotated = "" if page.annotated is None else f", {page.annotated:,} of them annotated"
-    typer.echo(f"{page.rows:,} rows: {page.pictures:,} good pictures{annotated}; {page.set_aside:,} set aside")
+    typer.echo(
+        f"{counted(page.rows, 'row')}: {counted(page.pictures, 'good picture')}{annotated}; "
+        f"{page.set_aside:,} set aside"
+    )
     for path, reason in page.failures[:_MOST_LINES]:
         typer.echo(f"no thumbnail of {visible(path)}: {visible(reason)}", err=True)
     if len(page.failures) > _MOST_LINES:

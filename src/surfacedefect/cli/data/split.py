@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from surfacedefect._words import counted
+
 _MOST_LINES = 20
 _LAST_TIME = "as the last time, else "
 
@@ -63,7 +65,7 @@ def split(
     if labels is None:
         head, lines = head[:5], [line[:5] for line in lines]
     _show.table(head, lines, left=1)
-    typer.echo(f"{report.new:,} pictures got a split, {len(report.moved):,} moved")
+    typer.echo(f"{counted(report.new, 'picture')} got a split, {len(report.moved):,} moved")
     for moved in report.moved[:_MOST_LINES]:
         typer.echo(f"moved from {moved.before} to {moved.after}: {moved.source_path!r}")
     if len(report.moved) > _MOST_LINES:

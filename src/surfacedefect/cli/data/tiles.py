@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from surfacedefect._words import counted
 from surfacedefect.cli._options import split as names_of
 
 _MOST_LINES = 20
@@ -64,9 +65,9 @@ def tiles(
     rows = [(name, f"{of['damaged']:,}", f"{of['clean']:,}") for name, of in report.counts.items()]
     _show.table(("split", "damaged", "clean"), rows)
     left = ", ".join(f"{number:,} with {what}" for what, number in report.left_out.items())
-    typer.echo(f"{report.pictures:,} pictures; left out: {left}")
+    typer.echo(f"{counted(report.pictures, 'picture')}; left out: {left}")
     if report.not_annotated:
-        typer.echo(f"{report.not_annotated:,} pictures are not annotated and were not cut")
+        typer.echo(f"{counted(report.not_annotated, 'picture')} not annotated, and not cut")
     for name, of in report.counts.items():
         for label, number in of.items():
             if not number:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from surfacedefect._words import counted
+
 SOMETHING_CHANGED = 1
 
 
@@ -22,8 +24,9 @@ def verify(dest: Annotated[Path, typer.Argument(metavar="DEST", help="Folder of 
             f"{change.what}: {change.source_path!r}, objects/{change.hash[:2]}/{change.hash[2:]}: {change.found}"
         )
     typer.echo(
-        f"{report.objects:,} objects, {report.size_bytes / 1e6:,.1f} MB hashed, {len(report.changes):,} changed"
-        + (f"; {len(report.unlisted):,} objects in no row of the manifest" if report.unlisted else "")
+        f"{counted(report.objects, 'object')}, {report.size_bytes / 1e6:,.1f} MB hashed, "
+        f"{len(report.changes):,} changed"
+        + (f"; {counted(len(report.unlisted), 'object')} in no row of the manifest" if report.unlisted else "")
     )
     typer.echo(f"version {report.version}")
     if report.changes:
