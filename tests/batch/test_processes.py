@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -53,6 +54,22 @@ def test_a_driver_that_ends_while_models_load_takes_its_workers_along(tmp_path: 
         assert ours.wait(timeout=25) == code, "it does not wait until the model is loaded"
     assert len(workers) == 2 and gone(workers, within_s=10)
     assert not list(scratch.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "tgkill"), reason="needs tgkill")
+def test_a_signal_that_another_thread_takes_ends_the_driver_too(tmp_path: Path) -> None:
+    write_fleet(tmp_path / "scans", 2)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    arguments = command(tmp_path / "scans", tmp_path / "out", "--workers", "2", model="batch_fakes:hangs_in_workers")
+    with subprocess.Popen(arguments, env={**environment(), "TMPDIR": str(scratch)}, stderr=subprocess.DEVNULL) as ours:
+        end = time.monotonic() + 60
+        while len(list(scratch.glob("*/log"))) < 2 and time.monotonic() < end:
+            time.sleep(0.05)
+        time.sleep(1)
+        threads = sorted({int(path.name) for path in Path(f"/proc/{ours.pid}/task").iterdir()} - {ours.pid})
+        assert ctypes.CDLL(None).tgkill(ours.pid, threads[0], signal.SIGINT) == 0
+        assert ours.wait(timeout=25) == 130
 
 
 def test_a_module_in_the_folder_of_the_day_does_not_stand_in_for_ours(

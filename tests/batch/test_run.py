@@ -242,7 +242,11 @@ def test_names_that_come_twice_are_one_scan(tmp_path: Path) -> None:
     assert {row["scan"]: row["car"] for row in table(tmp_path / "out")} == {"a.png": "car 1", "missing.png": None}
 
 
-def test_the_table_is_whole_while_the_batch_runs(tmp_path: Path) -> None:
+def test_the_table_is_whole_while_the_batch_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sys.modules["surfacedefect.batch.run"], "_TABLE_SHARE", 1.0
+    )  # written as often as there is something new
+    monkeypatch.setenv("BATCH_FAKE_SECONDS", "0.02")
     write_fleet(tmp_path / "scans", 24)
     dest, sizes = tmp_path / "out", set()
     ended = threading.Event()
@@ -257,7 +261,8 @@ def test_the_table_is_whole_while_the_batch_runs(tmp_path: Path) -> None:
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        run(tmp_path / "scans", dest, model=DARK, options=BatchOptions(workers=1, table_every_s=0))
+        options = BatchOptions(workers=1, table_every_s=0)
+        run(tmp_path / "scans", dest, model="batch_fakes:slow", options=options)
     finally:
         ended.set()
         reader.join()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 from surfacedefect.batch._one_scan import Setup
 from surfacedefect.batch._station import AHEAD, Exhausted, Station
@@ -58,7 +59,7 @@ class LocalEngine:
                     out += 1
                 if not out:
                     return
-                found = outbox.get()
+                found = _waited(outbox)
                 if isinstance(found, BaseException):
                     raise found
                 out -= 1
@@ -70,6 +71,13 @@ class LocalEngine:
                 station.end()
             for thread in threads:
                 thread.join(timeout=30)
+
+
+def _waited(outbox: queue.SimpleQueue[Result | BaseException]) -> Result | BaseException:
+    """Wait, but never without end: a signal that the kernel gives to another thread does not wake this one."""
+    while True:
+        with suppress(queue.Empty):
+            return outbox.get(timeout=1)
 
 
 def _serve(
