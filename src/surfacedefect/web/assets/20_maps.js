@@ -16,6 +16,9 @@
   }
   guard(window.L.Canvas, "_redraw", (canvas) => canvas._ctx && canvas._map);
   ["_onPanTransitionStep", "_onPanTransitionEnd", "_onZoomTransitionEnd"].forEach((name) => guard(window.L.Map, name, (map) => map._mapPane));
+  /* Whatever asks a map that is gone where it was: a key, a wheel's delay, a shape that is drawn. */
+  const placed = window.L.Map.prototype._getMapPanePos;
+  window.L.Map.include({ _getMapPanePos() { return this._mapPane ? placed.call(this) : window.L.point(0, 0); } });
   window.L.Map.addInitHook(function () {
     const role = this.getContainer().id === "map-bare" ? "bare" : "main";
     maps[role] = this;
@@ -104,7 +107,7 @@
 
   /* Far enough away that its surroundings are seen, never closer than one to one. */
   function fly(outline, closest) {
-    if (!maps.main || !outline.polygon.length) return;
+    if (!alive(maps.main) || !outline.polygon.length) return;
     const box = window.L.latLngBounds(outline.polygon.map(([x, y]) => toMap(x, y))).pad(0.9);
     const zoom = Math.min(maps.main.getBoundsZoom(box), state.info.max_zoom + (closest || 1));
     const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -112,7 +115,7 @@
   }
 
   function show(outline) {
-    if (!maps.main || !outline.polygon.length) return;
+    if (!alive(maps.main) || !outline.polygon.length) return;
     const box = window.L.latLngBounds(outline.polygon.map(([x, y]) => toMap(x, y)));
     if (!maps.main.getBounds().contains(box)) fly(outline);
   }
@@ -125,7 +128,7 @@
 
   /* New colours are loaded under the old ones, which go when they are there. */
   function paint() {
-    if (!maps.main || !state.info) return;
+    if (!alive(maps.main) || !state.info) return;
     if (!state.info.has_map) return unpaint();
     const url = coloursUrl("damage");
     if (url === colours) return void (layers.coming || window.setTimeout(() => emit("painted"), 0));
@@ -167,7 +170,7 @@
   }
 
   function veil() {
-    if (!maps.main) return;
+    if (!alive(maps.main)) return;
     const opacity = state.colours ? state.opacity : 0;
     ["damage", "coverage"].forEach((name) => {
       if (maps.main.getPane(name)) maps.main.getPane(name).style.opacity = opacity;
@@ -202,10 +205,10 @@
   }
 
   const move = {
-    in: () => maps.main && maps.main.zoomIn(1),
-    out: () => maps.main && maps.main.zoomOut(1),
-    one: () => maps.main && maps.main.setZoom(state.info.max_zoom),
-    by: (x, y) => maps.main && maps.main.panBy([x, y], { duration: 0.12 }),
+    in: () => alive(maps.main) && maps.main.zoomIn(1),
+    out: () => alive(maps.main) && maps.main.zoomOut(1),
+    one: () => alive(maps.main) && maps.main.setZoom(state.info.max_zoom),
+    by: (x, y) => alive(maps.main) && maps.main.panBy([x, y], { duration: 0.12 }),
   };
 
   on("measuring", (now) => get("panes").classList.toggle("measuring", now));
