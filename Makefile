@@ -73,8 +73,13 @@ bench-all: bench
 	$(BIN)/python benchmarks/bench_scaling.py
 	$(BIN)/python benchmarks/bench_deflectometry.py
 	$(BIN)/python benchmarks/bench_synthetic.py
+	$(BIN)/python benchmarks/bench_ingest.py
+	$(BIN)/python benchmarks/bench_near_duplicates.py
+	$(BIN)/python benchmarks/bench_flags.py
 	$(BIN)/python benchmarks/bench_serving.py
 	$(BIN)/python benchmarks/bench_web.py
+	$(BIN)/python benchmarks/bench_batch.py
+	$(BIN)/python benchmarks/simulate_fleet.py
 	$(BIN)/python docs/make_tables.py
 
 $(BIN)/python:
